@@ -1,0 +1,14 @@
+/*
+ * A certificate signing request (PKCS #10, RFC 2986) in DER. It carries nothing but a public key
+ * and the proof that the sender has the private one: subject and extensions are the signer's.
+ */
+#pragma once
+
+#include "common/key.h"
+
+/* Makes a request for the key: empty subject, no attributes. The caller frees ret_der. */
+int csr_format(Key *key, uint8_t **ret_der, size_t *ret_size, Error *reterr);
+
+/* Verifies the request's own signature and returns its public key, which must be of the type.
+ * -EINVAL for anything malformed (trailing bytes too), -EBADMSG for a wrong signature. */
+int csr_parse(const void *der, size_t size, KeyType type, Key **ret_public_key, Error *reterr);

@@ -1,0 +1,32 @@
+/*
+ * Private keys: made, read and written as PKCS#8 PEM (RFC 5208, RFC 7468). The only module that
+ * holds key bytes in text form; every buffer that did is wiped. No function writes a key to a
+ * descriptor: the caller does, with the mode it wants.
+ */
+#pragma once
+
+#include "common/error.h"
+#include "common/keytype.h"
+
+#include <stdint.h>
+
+typedef struct evp_pkey_st Key; /* OpenSSL's EVP_PKEY, opaque to callers */
+
+/* Makes a new key. RSA takes up to a second. */
+int key_new(KeyType type, Key **ret, Error *reterr);
+Key *key_free(Key *key);
+DEFINE_CLEANUP(Key *, key_free);
+
+/* A key's PEM text; wiped when freed. */
+typedef struct KeyText {
+        char *data;
+        size_t size;
+} KeyText;
+void key_text_done(KeyText *text);
+int key_format(Key *key, KeyText *ret, Error *reterr);
+
+/* Reads an unencrypted PEM key. -EINVAL where it is none. Never asks for a passphrase. */
+int key_parse(const void *data, size_t size, Key **ret, Error *reterr);
+
+/* Whether the key is of that type (RSA: of that many bits). */
+bool key_is_type(const Key *key, KeyType type);

@@ -1,0 +1,76 @@
+/*
+ * What pgcertd remembers between passes and nobody else can tell: requests, failures with their
+ * back-off, the last logins, and which leaf each cluster was last proved to serve. All of it may be
+ * lost without harm but the proofs, which `record` keeps on disk.
+ *
+ * Objects stand in the order of the policy; memory_adopt() carries them over to a changed policy by
+ * name. Instants `_boot_usec` are of clock_boottime().
+ */
+#pragma once
+
+#include "common/cert.h"
+#include "common/policy.h"
+
+/* Failures of one object, and when it may be tried again. */
+typedef struct Attempt {
+        unsigned failures;       /* in a row; 0 where the last try went well */
+        int64_t retry_boot_usec; /* not before; 0 for at once */
+        char *error;             /* the last failure's sentence; NULL after a success */
+} Attempt;
+
+typedef struct MemoryCertificate {
+        Attempt attempt;
+        bool is_requested; /* renew was asked: overrides back-off, always a new leaf */
+        bool is_rekey_requested;
+        bool has_wanted;
+        CertFacts wanted; /* the leaf last issued for publication */
+} MemoryCertificate;
+
+typedef struct MemoryCluster {
+        Attempt attempt;
+        bool has_proven;
+        uint8_t proven[CERT_FINGERPRINT]; /* the leaf last proved to be served */
+        int64_t proven_usec;              /* when, realtime */
+        /* For which leaf and postmaster the last load was done, so that a cluster that cannot be
+         * verified is loaded once. */
+        uint8_t loaded[CERT_FINGERPRINT];
+        int64_t loaded_pid;
+        int64_t loaded_started_sec;
+        bool is_refused; /* the last proof's verdict, with attempt.error */
+        /* Logins and refusals that the policy asks for: when last looked at, and with which leaf.
+         */
+        int64_t checked_boot_usec; /* 0 for never */
+        uint8_t checked[CERT_FINGERPRINT];
+        char *unusable; /* NULL, or the sentence of the first check that failed */
+} MemoryCluster;
+
+typedef struct MemoryAuthority {
+        Attempt attempt;
+} MemoryAuthority;
+
+typedef struct Memory {
+        MemoryCertificate *certificates;
+        size_t n_certificates;
+        MemoryCluster *clusters;
+        size_t n_clusters;
+        MemoryAuthority *authorities;
+        size_t n_authorities;
+} Memory;
+
+int memory_new(const Policy *policy, Memory **ret, Error *reterr);
+Memory *memory_free(Memory *memory);
+DEFINE_CLEANUP(Memory *, memory_free);
+
+/* A copy for a changed policy: what is known of the objects that are still there, by name. A policy
+ * change clears every back-off. With the same policy twice (from_policy == policy) it is a plain
+ * copy, back-off included. */
+int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *policy, Memory **ret,
+                 Error *reterr);
+
+/* The outcome of a try. Back-off starts at min(5 s, check_every), doubles, and never exceeds
+ * min(1 h, a tenth of left_usec), left_usec being what is left of renew_before (0 or less: the
+ * start value). The sentence is copied. */
+void attempt_failed(Attempt *attempt, const Policy *policy, int64_t boot_usec, int64_t left_usec,
+                    const char *sentence);
+void attempt_succeeded(Attempt *attempt);
+bool attempt_is_waiting(const Attempt *attempt, int64_t boot_usec);

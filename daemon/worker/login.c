@@ -1,0 +1,1 @@
+#include "daemon/worker/login.h"
