@@ -1,1 +1,103 @@
 #include "common/log.h"
+
+#include "common/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <systemd/sd-journal.h>
+
+enum { SENTENCE_MAX = 4096 };
+
+static const char *log_identifier = "pgcertd";
+static int log_level = LOG_INFO;
+static bool log_journal;
+
+/* JOURNAL_STREAM is "device:inode" of what stderr was when the service started (systemd.exec(5)).
+ */
+static bool stderr_is_journal(void)
+{
+        const char *stream = getenv("JOURNAL_STREAM");
+        uint64_t device, inode;
+        struct stat stat;
+
+        return stream && sscanf(stream, "%" SCNu64 ":%" SCNu64, &device, &inode) == 2 &&
+               fstat(STDERR_FILENO, &stat) == 0 && stat.st_dev == device && stat.st_ino == inode;
+}
+
+void log_init(const char *identifier)
+{
+        const char *debug = getenv("PGCERTD_DEBUG");
+
+        log_identifier = identifier;
+        log_level = debug && strcmp(debug, "1") == 0 ? LOG_DEBUG : LOG_INFO;
+        log_journal = stderr_is_journal();
+}
+
+static void to_stderr(const char *sentence)
+{
+        _cleanup_(text_done) Text line = {0};
+
+        text_addf(&line, "%s: %s", log_identifier, sentence);
+        for (size_t i = 0; i < line.size; i++)
+                if ((unsigned char)line.data[i] < 0x20 || line.data[i] == 0x7F)
+                        line.data[i] = ' ';
+        text_add(&line, "\n");
+        /* One write, so that lines of several programs do not mix. There is nobody to tell a
+         * failure. */
+        if (!line.failed && write(STDERR_FILENO, line.data, line.size) < 0)
+                return;
+}
+
+/* One "NAME=value" of a journal entry; newlines are kept by sd_journal_sendv's framing. */
+static void add_field(struct iovec *vectors, size_t *n, Text *store, const char *name,
+                      const char *value)
+{
+        text_addf(store, "%s=%s", name, value);
+        if (store->failed)
+                return;
+        vectors[(*n)++] = (struct iovec){.iov_base = store->data, .iov_len = store->size};
+}
+
+static bool to_journal(int level, const char *message_id, const LogField *fields,
+                       const char *sentence)
+{
+        Text stores[LOG_FIELDS_MAX + 4] = {0};
+        struct iovec vectors[LOG_FIELDS_MAX + 4];
+        char priority[8];
+        size_t n = 0, stored = 0;
+        int r;
+
+        snprintf(priority, sizeof priority, "%d", level);
+        add_field(vectors, &n, &stores[stored++], "MESSAGE", sentence);
+        add_field(vectors, &n, &stores[stored++], "PRIORITY", priority);
+        add_field(vectors, &n, &stores[stored++], "SYSLOG_IDENTIFIER", log_identifier);
+        if (message_id && message_id[0])
+                add_field(vectors, &n, &stores[stored++], "MESSAGE_ID", message_id);
+        for (size_t i = 0; fields && fields[i].name && i < LOG_FIELDS_MAX; i++)
+                if (fields[i].value)
+                        add_field(vectors, &n, &stores[stored++], fields[i].name, fields[i].value);
+        r = n > 0 ? sd_journal_sendv(vectors, (int)n) : -ENOMEM;
+        for (size_t i = 0; i < stored; i++)
+                text_done(&stores[i]);
+        return r >= 0;
+}
+
+void log_event(int level, const char *message_id, const LogField *fields, const char *format, ...)
+{
+        char sentence[SENTENCE_MAX];
+        int saved = errno;
+        va_list arguments;
+
+        if (level > log_level)
+                return;
+        va_start(arguments, format);
+        vsnprintf(sentence, sizeof sentence, format, arguments);
+        va_end(arguments);
+        if (!log_journal || !to_journal(level, message_id, fields, sentence))
+                to_stderr(sentence);
+        errno = saved;
+}

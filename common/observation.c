@@ -1,1 +1,364 @@
 #include "common/observation.h"
+
+#include <errno.h>
+#include <string.h>
+
+void observed_set_done(ObservedSet *set)
+{
+        free(set->problem);
+        *set = (ObservedSet){0};
+}
+
+void observed_cluster_done(ObservedCluster *cluster)
+{
+        free(cluster->override);
+        free(cluster->problem);
+        *cluster = (ObservedCluster){0};
+}
+
+void observed_authority_done(ObservedAuthority *authority)
+{
+        for (size_t i = 0; i < authority->n_generations; i++) {
+                free(authority->generations[i].subject);
+                free(authority->generations[i].der);
+        }
+        free(authority->generations);
+        free(authority->problem);
+        *authority = (ObservedAuthority){0};
+}
+
+static int allocate(uint64_t tag, size_t sets, size_t clusters, size_t authorities,
+                    Observation **ret, Error *reterr)
+{
+        _cleanup_(observation_freep) Observation *observation = calloc(1, sizeof *observation);
+
+        if (!observation)
+                return error_oom(reterr);
+        /* One more than needed, since calloc(0) may be NULL. */
+        observation->tag = tag;
+        observation->sets = calloc(sets + 1, sizeof *observation->sets);
+        observation->clusters = calloc(clusters + 1, sizeof *observation->clusters);
+        observation->authorities = calloc(authorities + 1, sizeof *observation->authorities);
+        if (!observation->sets || !observation->clusters || !observation->authorities)
+                return error_oom(reterr);
+        observation->n_sets = sets;
+        observation->n_clusters = clusters;
+        observation->n_authorities = authorities;
+        *ret = TAKE_PTR(observation);
+        return 0;
+}
+
+int observation_new(const Policy *policy, Observation **ret, Error *reterr)
+{
+        return allocate(policy->tag, policy->n_certificates, policy->n_clusters,
+                        policy->n_authorities, ret, reterr);
+}
+
+Observation *observation_free(Observation *observation)
+{
+        if (!observation)
+                return NULL;
+        for (size_t i = 0; observation->sets && i < observation->n_sets; i++)
+                observed_set_done(&observation->sets[i]);
+        for (size_t i = 0; observation->clusters && i < observation->n_clusters; i++)
+                observed_cluster_done(&observation->clusters[i]);
+        for (size_t i = 0; observation->authorities && i < observation->n_authorities; i++)
+                observed_authority_done(&observation->authorities[i]);
+        for (size_t i = 0; i < observation->n_bundles; i++)
+                free(observation->bundles[i].anchors);
+        free(observation->sets);
+        free(observation->clusters);
+        free(observation->authorities);
+        free(observation->bundles);
+        free(observation);
+        return NULL;
+}
+
+/* Copies a sentence that may be NULL; false where memory ran out. */
+static bool copy_text(const char *from, char **ret)
+{
+        *ret = from ? strdup(from) : NULL;
+        return !from || *ret;
+}
+
+static bool copy_authority(const ObservedAuthority *from, ObservedAuthority *ret)
+{
+        ret->known = from->known;
+        if (!copy_text(from->problem, &ret->problem))
+                return false;
+        ret->generations = calloc(from->n_generations + 1, sizeof *ret->generations);
+        if (!ret->generations)
+                return false;
+        for (size_t i = 0; i < from->n_generations; i++) {
+                const ObservedGeneration *a = &from->generations[i];
+                ObservedGeneration *b = &ret->generations[i];
+
+                *b = (ObservedGeneration){.number = a->number,
+                                          .phase = a->phase,
+                                          .facts = a->facts,
+                                          .der_size = a->der_size};
+                ret->n_generations = i + 1;
+                b->der = malloc(a->der_size + 1);
+                if (!b->der || !copy_text(a->subject, &b->subject))
+                        return false;
+                memcpy(b->der, a->der, a->der_size);
+        }
+        return true;
+}
+
+int observation_copy(const Observation *from, Observation **ret, Error *reterr)
+{
+        _cleanup_(observation_freep) Observation *to = NULL;
+        bool whole = true;
+        uint32_t index;
+        int r = allocate(from->tag, from->n_sets, from->n_clusters, from->n_authorities, &to,
+                         reterr);
+
+        for (size_t i = 0; r >= 0 && i < from->n_bundles; i++)
+                r = observation_bundle(to, (const uint8_t(*)[CERT_KEY_ID])from->bundles[i].anchors,
+                                       from->bundles[i].n, &index, reterr);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < from->n_sets; i++) {
+                to->sets[i] = from->sets[i];
+                whole &= copy_text(from->sets[i].problem, &to->sets[i].problem);
+        }
+        for (size_t i = 0; i < from->n_clusters; i++) {
+                to->clusters[i] = from->clusters[i];
+                to->clusters[i].problem = NULL;
+                whole &= copy_text(from->clusters[i].override, &to->clusters[i].override);
+                whole &= copy_text(from->clusters[i].problem, &to->clusters[i].problem);
+        }
+        for (size_t i = 0; i < from->n_authorities; i++)
+                whole &= copy_authority(&from->authorities[i], &to->authorities[i]);
+        if (!whole)
+                return error_oom(reterr);
+        *ret = TAKE_PTR(to);
+        return 0;
+}
+
+const ObservedGeneration *observed_authority_current(const ObservedAuthority *authority)
+{
+        for (size_t i = 0; i < authority->n_generations; i++)
+                if (authority->generations[i].phase == AUTHORITY_CURRENT)
+                        return &authority->generations[i];
+        return NULL;
+}
+
+int observation_bundle(Observation *observation, const uint8_t (*anchors)[CERT_KEY_ID], size_t n,
+                       uint32_t *ret, Error *reterr)
+{
+        ObservedBundle *bundles;
+        uint8_t(*copy)[CERT_KEY_ID];
+
+        /* Few bundles are shared by all sets: one for each group of authorities. */
+        for (size_t i = 0; i < observation->n_bundles; i++) {
+                const ObservedBundle *b = &observation->bundles[i];
+
+                if (b->n == n && (n == 0 || memcmp(b->anchors, anchors, n * CERT_KEY_ID) == 0)) {
+                        *ret = (uint32_t)i;
+                        return 0;
+                }
+        }
+        bundles = reallocarray(observation->bundles, observation->n_bundles + 1, sizeof *bundles);
+        if (!bundles)
+                return error_oom(reterr);
+        observation->bundles = bundles;
+        copy = calloc(n + 1, sizeof *copy);
+        if (!copy)
+                return error_oom(reterr);
+        if (n > 0)
+                memcpy(copy, anchors, n * CERT_KEY_ID);
+        *ret = (uint32_t)observation->n_bundles;
+        bundles[observation->n_bundles++] = (ObservedBundle){.n = n, .anchors = copy};
+        return 0;
+}
+
+void observation_put_facts(Message *message, const CertFacts *facts)
+{
+        wire_put_i64(message, facts->not_before_usec);
+        wire_put_i64(message, facts->not_after_usec);
+        wire_put_text(message, facts->serial);
+        wire_put_raw(message, facts->sha256, sizeof facts->sha256);
+        wire_put_raw(message, facts->key_id, sizeof facts->key_id);
+        wire_put_raw(message, facts->issuer_key_id, sizeof facts->issuer_key_id);
+}
+
+void observation_get_facts(Message *message, CertFacts *ret)
+{
+        *ret = (CertFacts){0};
+        ret->not_before_usec = wire_get_i64(message);
+        ret->not_after_usec = wire_get_i64(message);
+        strcpy(ret->serial, wire_get_text(message, CERT_SERIAL_MAX - 1));
+        wire_get_raw(message, ret->sha256, sizeof ret->sha256);
+        wire_get_raw(message, ret->key_id, sizeof ret->key_id);
+        wire_get_raw(message, ret->issuer_key_id, sizeof ret->issuer_key_id);
+}
+
+/* A value below limit; anything else marks the message bad. */
+static uint8_t get_enum(Message *message, unsigned limit)
+{
+        uint8_t value = wire_get_u8(message);
+
+        if (value >= limit) {
+                message->bad = true;
+                return 0;
+        }
+        return value;
+}
+
+/* A sentence, cut to what the wire allows; "" stands for none. */
+static void put_problem(Message *message, const char *problem)
+{
+        char cut[OBSERVED_PROBLEM_MAX + 1] = "";
+
+        if (problem)
+                strncat(cut, problem, OBSERVED_PROBLEM_MAX);
+        wire_put_text(message, cut);
+}
+
+static int get_problem(Message *message, char **ret, Error *reterr)
+{
+        const char *text = wire_get_text(message, OBSERVED_PROBLEM_MAX);
+
+        return copy_text(text[0] ? text : NULL, ret) ? 0 : error_oom(reterr);
+}
+
+void observation_put_set(Message *message, const ObservedSet *set,
+                         const uint8_t (*anchors)[CERT_KEY_ID], size_t n_anchors)
+{
+        wire_put_u8(message, set->state);
+        wire_put_u8(message, set->has_leaf);
+        observation_put_facts(message, &set->leaf);
+        wire_put_i64(message, set->key_made_usec);
+        wire_put_raw(message, set->digest, sizeof set->digest);
+        wire_put_u32(message, set->generation);
+        wire_put_u32(message, set->refused);
+        wire_put_u32(message, set->defects);
+        wire_put_bytes(message, anchors, n_anchors * CERT_KEY_ID);
+        put_problem(message, set->problem);
+}
+
+int observation_get_set(Message *message, Observation *observation, ObservedSet *ret, Error *reterr)
+{
+        const uint8_t *anchors;
+        size_t size;
+        int r;
+
+        *ret = (ObservedSet){0};
+        ret->state = get_enum(message, SET_STATES);
+        ret->has_leaf = get_enum(message, 2);
+        observation_get_facts(message, &ret->leaf);
+        ret->key_made_usec = wire_get_i64(message);
+        wire_get_raw(message, ret->digest, sizeof ret->digest);
+        ret->generation = wire_get_u32(message);
+        ret->refused = wire_get_u32(message);
+        ret->defects = wire_get_u32(message);
+        anchors = wire_get_bytes(message, OBSERVED_ANCHORS_MAX * CERT_KEY_ID, &size);
+        if (size % CERT_KEY_ID)
+                message->bad = true;
+        r = get_problem(message, &ret->problem, reterr);
+        if (r < 0 || message->bad)
+                return r;
+        return observation_bundle(observation, (const uint8_t(*)[CERT_KEY_ID])anchors,
+                                  size / CERT_KEY_ID, &ret->bundle, reterr);
+}
+
+void observation_put_served(Message *message, const Served *served)
+{
+        wire_put_u8(message, served->outcome);
+        wire_put_u32(message, served->chain);
+        observation_put_facts(message, &served->leaf);
+        wire_put_text(message, served->protocol);
+}
+
+void observation_get_served(Message *message, Served *ret)
+{
+        *ret = (Served){0};
+        ret->outcome = get_enum(message, HANDSHAKE_OUTCOMES);
+        ret->chain = wire_get_u32(message);
+        observation_get_facts(message, &ret->leaf);
+        strcpy(ret->protocol, wire_get_text(message, OBSERVED_PROTOCOL_MAX - 1));
+}
+
+void observation_put_cluster(Message *message, const ObservedCluster *cluster)
+{
+        wire_put_u8(message, cluster->state);
+        wire_put_u8(message, cluster->configuration);
+        wire_put_i64(message, cluster->pid);
+        wire_put_i64(message, cluster->started_sec);
+        observation_put_served(message, &cluster->served);
+        wire_put_u8(message, cluster->in_force_known);
+        put_problem(message, cluster->override);
+        put_problem(message, cluster->problem);
+}
+
+int observation_get_cluster(Message *message, ObservedCluster *ret, Error *reterr)
+{
+        int r;
+
+        *ret = (ObservedCluster){0};
+        ret->state = get_enum(message, CLUSTER_STATES);
+        ret->configuration = get_enum(message, CONFIGURATION_STATES);
+        ret->pid = wire_get_i64(message);
+        ret->started_sec = wire_get_i64(message);
+        observation_get_served(message, &ret->served);
+        ret->in_force_known = get_enum(message, 2);
+        r = get_problem(message, &ret->override, reterr);
+        if (r < 0)
+                return r;
+        return get_problem(message, &ret->problem, reterr);
+}
+
+void observation_put_authority(Message *message, const ObservedAuthority *authority)
+{
+        wire_put_u8(message, (uint8_t)authority->n_generations);
+        for (size_t i = 0; i < authority->n_generations; i++) {
+                const ObservedGeneration *generation = &authority->generations[i];
+
+                wire_put_u32(message, generation->number);
+                wire_put_u8(message, generation->phase);
+                observation_put_facts(message, &generation->facts);
+                wire_put_text(message, generation->subject);
+                wire_put_bytes(message, generation->der, generation->der_size);
+        }
+}
+
+static int get_generation(Message *message, ObservedGeneration *ret, Error *reterr)
+{
+        const uint8_t *der;
+        const char *subject;
+
+        *ret = (ObservedGeneration){.number = wire_get_u32(message)};
+        ret->phase = get_enum(message, AUTHORITY_PHASES);
+        observation_get_facts(message, &ret->facts);
+        subject = wire_get_text(message, OBSERVED_PROBLEM_MAX);
+        if (!copy_text(subject, &ret->subject))
+                return error_oom(reterr);
+        der = wire_get_bytes(message, WIRE_MESSAGE_MAX, &ret->der_size);
+        ret->der = malloc(ret->der_size + 1);
+        if (!ret->der)
+                return error_oom(reterr);
+        memcpy(ret->der, der, ret->der_size);
+        return 0;
+}
+
+int observation_get_authority(Message *message, ObservedAuthority *ret, Error *reterr)
+{
+        uint8_t n = wire_get_u8(message);
+        int r = 0;
+
+        *ret = (ObservedAuthority){.known = true};
+        if (n > OBSERVED_GENERATIONS_MAX) {
+                message->bad = true;
+                return 0;
+        }
+        ret->generations = calloc(n + 1u, sizeof *ret->generations);
+        if (!ret->generations)
+                return error_oom(reterr);
+        for (uint8_t i = 0; i < n && r >= 0; i++) {
+                r = get_generation(message, &ret->generations[i], reterr);
+                ret->n_generations = i + 1u;
+        }
+        return r;
+}

@@ -1,1 +1,449 @@
 #include "common/wire.h"
+
+#include "common/clock.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+enum { LISTEN_BACKLOG = 64 };
+
+int message_new(Message **ret, Error *reterr)
+{
+        _cleanup_(message_freep) Message *message = calloc(1, sizeof *message);
+
+        if (!message)
+                return error_oom(reterr);
+        message->data = malloc(WIRE_MESSAGE_MAX);
+        if (!message->data)
+                return error_oom(reterr);
+        *ret = TAKE_PTR(message);
+        return 0;
+}
+
+Message *message_free(Message *message)
+{
+        if (!message)
+                return NULL;
+        if (message->data)
+                explicit_bzero(message->data, message->size);
+        free(message->data);
+        free(message);
+        return NULL;
+}
+
+void wire_put_raw(Message *message, const void *bytes, size_t size)
+{
+        if (size > WIRE_MESSAGE_MAX - message->size) {
+                message->bad = true;
+                return;
+        }
+        if (size > 0)
+                memcpy(message->data + message->size, bytes, size);
+        message->size += size;
+}
+
+static void begin(Message *message, WireVerb verb)
+{
+        message->size = message->position = 0;
+        message->bad = false;
+        wire_put_u8(message, WIRE_VERSION);
+        wire_put_u8(message, (uint8_t)verb);
+}
+
+void wire_request(Message *message, WireVerb verb, uint64_t tag)
+{
+        begin(message, verb);
+        wire_put_raw(message, &tag, sizeof tag);
+}
+
+void wire_reply(Message *message, WireVerb verb)
+{
+        begin(message, verb);
+        wire_put_u32(message, 0);
+}
+
+void wire_reply_error(Message *message, WireVerb verb, const Error *error)
+{
+        begin(message, verb);
+        wire_put_u32(message, (uint32_t)error->code);
+        wire_put_text(message, error->text);
+}
+
+void wire_put_u8(Message *message, uint8_t value)
+{
+        wire_put_raw(message, &value, sizeof value);
+}
+
+void wire_put_u32(Message *message, uint32_t value)
+{
+        wire_put_raw(message, &value, sizeof value);
+}
+
+void wire_put_i64(Message *message, int64_t value)
+{
+        wire_put_raw(message, &value, sizeof value);
+}
+
+void wire_put_bytes(Message *message, const void *bytes, size_t size)
+{
+        if (size > WIRE_MESSAGE_MAX) {
+                message->bad = true;
+                return;
+        }
+        wire_put_u32(message, (uint32_t)size);
+        wire_put_raw(message, bytes, size);
+}
+
+void wire_put_text(Message *message, const char *text)
+{
+        /* With its NUL, so that the reader can use it in place. */
+        wire_put_bytes(message, text ? text : "", text ? strlen(text) + 1 : 1);
+}
+
+size_t wire_room(const Message *message)
+{
+        return WIRE_MESSAGE_MAX - message->size;
+}
+
+static const uint8_t *take(Message *message, size_t size)
+{
+        const uint8_t *p;
+
+        if (message->bad || size > message->size - message->position) {
+                message->bad = true;
+                return NULL;
+        }
+        p = message->data + message->position;
+        message->position += size;
+        return p;
+}
+
+void wire_get_raw(Message *message, void *ret, size_t size)
+{
+        const uint8_t *p = take(message, size);
+
+        if (p)
+                memcpy(ret, p, size);
+        else
+                memset(ret, 0, size);
+}
+
+uint8_t wire_get_u8(Message *message)
+{
+        uint8_t value;
+
+        wire_get_raw(message, &value, sizeof value);
+        return value;
+}
+
+uint32_t wire_get_u32(Message *message)
+{
+        uint32_t value;
+
+        wire_get_raw(message, &value, sizeof value);
+        return value;
+}
+
+int64_t wire_get_i64(Message *message)
+{
+        int64_t value;
+
+        wire_get_raw(message, &value, sizeof value);
+        return value;
+}
+
+const uint8_t *wire_get_bytes(Message *message, size_t max, size_t *ret_size)
+{
+        uint32_t size = wire_get_u32(message);
+        const uint8_t *p = NULL;
+
+        if (size > max)
+                message->bad = true;
+        else
+                p = take(message, size);
+        *ret_size = p ? size : 0;
+        return p ? p : (const uint8_t *)"";
+}
+
+const char *wire_get_text(Message *message, size_t max)
+{
+        size_t size;
+        const uint8_t *p = wire_get_bytes(message, max + 1, &size);
+
+        if (size == 0 || memchr(p, '\0', size) != p + size - 1) {
+                message->bad = true;
+                return "";
+        }
+        return (const char *)p;
+}
+
+bool wire_more(const Message *message)
+{
+        return !message->bad && message->position < message->size;
+}
+
+int wire_end(Message *message, Error *reterr)
+{
+        if (message->bad || message->position != message->size)
+                return error_set(reterr, EBADMSG, "a malformed message of %zu bytes",
+                                 message->size);
+        return 0;
+}
+
+int wire_get_request(Message *message, WireVerb *ret_verb, uint64_t *ret_tag, Error *reterr)
+{
+        uint8_t version = wire_get_u8(message), verb = wire_get_u8(message);
+
+        wire_get_raw(message, ret_tag, sizeof *ret_tag);
+        *ret_verb = (WireVerb)verb;
+        if (message->bad || version != WIRE_VERSION)
+                return error_set(
+                        reterr, EBADMSG,
+                        "a request of another version HINT: The programs of pgcertd must be "
+                        "of one installation.");
+        return 0;
+}
+
+int wire_get_reply(Message *message, WireVerb verb, Error *reterr)
+{
+        uint8_t version = wire_get_u8(message), replied = wire_get_u8(message);
+        uint32_t code = wire_get_u32(message);
+        const char *sentence;
+
+        if (message->bad || version != WIRE_VERSION || replied != verb)
+                return error_set(reterr, EBADMSG, "a reply to something else");
+        if (code == 0)
+                return 0;
+        sentence = wire_get_text(message, ERROR_TEXT_MAX);
+        if (wire_end(message, reterr) < 0)
+                return -EBADMSG;
+        if (code > 4095) /* no errno */
+                code = EIO;
+        return error_set(reterr, (int)code, "%s", sentence);
+}
+
+/* Waits for events until the deadline. */
+static int wait_for(int fd, short events, int64_t deadline_usec, Error *reterr)
+{
+        for (;;) {
+                struct pollfd pollfd = {.fd = fd, .events = events};
+                int64_t left = deadline_usec - clock_boottime();
+                int64_t msec = left / USEC_PER_MSEC + 1;
+                int r;
+
+                if (left <= 0)
+                        return error_set(reterr, ETIMEDOUT, "no answer within the time allowed");
+                r = poll(&pollfd, 1, msec > 60000 ? 60000 : (int)msec);
+                if (r > 0)
+                        return 0;
+                if (r < 0 && errno != EINTR)
+                        return error_set(reterr, errno, "cannot wait for a message: %m");
+        }
+}
+
+int wire_send(int fd, const Message *message, int64_t deadline_usec, Error *reterr)
+{
+        if (message->bad)
+                return error_set(reterr, EMSGSIZE, "a message would be larger than %d bytes",
+                                 WIRE_MESSAGE_MAX);
+        for (;;) {
+                ssize_t n = send(fd, message->data, message->size, MSG_NOSIGNAL | MSG_DONTWAIT);
+                int r;
+
+                if (n >= 0)
+                        return 0;
+                if (errno == EINTR)
+                        continue;
+                if (errno == EPIPE || errno == ECONNRESET)
+                        return error_set(reterr, EPIPE, "the other end is gone");
+                if (errno != EAGAIN)
+                        return error_set(reterr, errno, "cannot send a message: %m");
+                r = wait_for(fd, POLLOUT, deadline_usec, reterr);
+                if (r < 0)
+                        return r;
+        }
+}
+
+int wire_receive(int fd, Message *message, int64_t deadline_usec, Error *reterr)
+{
+        message->size = message->position = 0;
+        message->bad = false;
+        for (;;) {
+                ssize_t n = recv(fd, message->data, WIRE_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
+                int r;
+
+                if (n > WIRE_MESSAGE_MAX)
+                        return error_set(reterr, EMSGSIZE, "a message of %zd bytes is too large",
+                                         n);
+                if (n > 0) {
+                        message->size = (size_t)n;
+                        return 0;
+                }
+                if (n == 0 || errno == ECONNRESET)
+                        return error_set(reterr, EPIPE, "the other end is gone");
+                if (errno == EINTR)
+                        continue;
+                if (errno != EAGAIN)
+                        return error_set(reterr, errno, "cannot receive a message: %m");
+                r = wait_for(fd, POLLIN, deadline_usec, reterr);
+                if (r < 0)
+                        return r;
+        }
+}
+
+int wire_call(int fd, Message *message, WireVerb verb, int64_t deadline_usec, Error *reterr)
+{
+        int r = wire_send(fd, message, deadline_usec, reterr);
+
+        if (r < 0)
+                return r;
+        r = wire_receive(fd, message, deadline_usec, reterr);
+        if (r < 0)
+                return r;
+        return wire_get_reply(message, verb, reterr);
+}
+
+static int socket_address(const char *path, struct sockaddr_un *ret, Error *reterr)
+{
+        *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+        if (strlen(path) >= sizeof ret->sun_path)
+                return error_set(reterr, ENAMETOOLONG,
+                                 "the socket's path %s is longer than %zu bytes", path,
+                                 sizeof ret->sun_path - 1);
+        strcpy(ret->sun_path, path);
+        return 0;
+}
+
+int wire_connect(const char *path, int64_t deadline_usec, int *ret_fd, Error *reterr)
+{
+        _cleanup_(closep) int fd = -1;
+        struct sockaddr_un address;
+        int r = socket_address(path, &address, reterr);
+
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return error_set(reterr, errno, "cannot make a socket: %m");
+        /* A full backlog is EAGAIN, and nothing tells when it is not: look again until the
+         * deadline. */
+        while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+                if (errno != EAGAIN && errno != EINTR)
+                        return error_set(reterr, errno, "cannot connect to %s: %m", path);
+                if (clock_boottime() >= deadline_usec)
+                        return error_set(reterr, ETIMEDOUT, "cannot connect to %s: it is busy",
+                                         path);
+                poll(NULL, 0, 10);
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Removes a socket that nobody listens on. */
+static int remove_stale(const char *path, Error *reterr)
+{
+        _cleanup_(closep) int fd = -1;
+        struct stat stat;
+
+        if (lstat(path, &stat) < 0)
+                return errno == ENOENT ? 0
+                                       : error_set(reterr, errno, "cannot look at %s: %m", path);
+        if (!S_ISSOCK(stat.st_mode))
+                return error_set(reterr, EEXIST, "%s is in the way: it is not a socket", path);
+        if (wire_connect(path, 0, &fd, NULL) != -ECONNREFUSED)
+                return error_set(reterr, EADDRINUSE, "another program listens on %s", path);
+        if (unlink(path) < 0 && errno != ENOENT)
+                return error_set(reterr, errno, "cannot remove the stale socket %s: %m", path);
+        return 0;
+}
+
+int wire_listen(const char *path, mode_t mode, int *ret_fd, Error *reterr)
+{
+        _cleanup_(closep) int fd = -1;
+        struct sockaddr_un address;
+        int r = socket_address(path, &address, reterr);
+
+        if (r < 0)
+                return r;
+        r = remove_stale(path, reterr);
+        if (r < 0)
+                return r;
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return error_set(reterr, errno, "cannot make a socket: %m");
+        /* The mode is set before anybody can connect: nothing listens until then. */
+        if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+                return error_set(reterr, errno, "cannot bind to %s: %m", path);
+        if (chmod(path, mode) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
+                r = error_set(reterr, errno, "cannot listen on %s: %m", path);
+                unlink(path);
+                return r;
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+int wire_accept(int listening_fd, int *ret_fd, uid_t *ret_uid, Error *reterr)
+{
+        _cleanup_(closep) int fd = accept4(listening_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        struct ucred peer;
+        socklen_t size = sizeof peer;
+
+        if (fd < 0)
+                return error_set(reterr, errno, "cannot accept a connection: %m");
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+                return error_set(reterr, errno, "cannot tell who connects: %m");
+        *ret_uid = peer.uid;
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Answers one request. A request that is no request is answered too, then the connection ends. */
+static int serve_one(int fd, const WireEntry *table, size_t n, void *userdata, Message *request,
+                     Message *reply, Error *reterr)
+{
+        const WireEntry *entry = NULL;
+        Error error = {0};
+        WireVerb verb;
+        uint64_t tag;
+        int r = wire_get_request(request, &verb, &tag, &error);
+
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (table[i].verb == verb)
+                        entry = &table[i];
+        if (r >= 0 && !entry)
+                r = error_set(&error, EOPNOTSUPP, "there is no request %u", (unsigned)verb);
+        wire_reply(reply, verb);
+        if (r >= 0)
+                r = entry->handle(userdata, fd, tag, request, reply, &error);
+        if (r >= 0 && reply->bad)
+                r = error_set(&error, EMSGSIZE, "the answer is too large");
+        if (r < 0) {
+                if (error.code == 0)
+                        error_set(&error, -r, "%s", strerror(-r));
+                wire_reply_error(reply, verb, &error);
+        }
+        return wire_send(fd, reply, clock_boottime() + 10 * USEC_PER_SEC, reterr);
+}
+
+int wire_serve(int fd, const WireEntry *table, size_t n, int64_t idle_usec, void *userdata,
+               Error *reterr)
+{
+        _cleanup_(message_freep) Message *request = NULL, *reply = NULL;
+        int r = message_new(&request, reterr);
+
+        if (r >= 0)
+                r = message_new(&reply, reterr);
+        while (r >= 0) {
+                r = wire_receive(fd, request, usec_add(clock_boottime(), idle_usec), reterr);
+                if (r >= 0)
+                        r = serve_one(fd, table, n, userdata, request, reply, reterr);
+        }
+        return r == -EPIPE || r == -ETIMEDOUT ? 0 : r;
+}
