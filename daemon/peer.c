@@ -1,1 +1,312 @@
-#include "common/error.h"
+#include "daemon/peer.h"
+
+#include "common/clock.h"
+#include "common/fdio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+extern char **environ;
+
+#define CONNECT_TIMEOUT_USEC (2 * USEC_PER_SEC)
+
+static const char *program_name(PeerKind kind)
+{
+        return kind == PEER_SIGNER ? "pgcertd-signer" : "pgcertd-worker";
+}
+
+void peers_init(Peers *peers, const PeerPlaces *places)
+{
+        *peers = (Peers){.places = *places, .lock = PTHREAD_MUTEX_INITIALIZER};
+}
+
+static Peer *peer_free(Peer *peer)
+{
+        if (!peer)
+                return NULL;
+        closep(&peer->fd);
+        /* A started program ends by itself once its connection is closed. */
+        while (peer->pid > 0 && waitpid(peer->pid, NULL, 0) < 0 && errno == EINTR)
+                ;
+        message_free(peer->message);
+        free(peer->owner);
+        free(peer);
+        return NULL;
+}
+DEFINE_CLEANUP(Peer *, peer_free);
+
+void peers_done(Peers *peers)
+{
+        for (size_t i = 0; i < peers->n; i++)
+                peer_free(peers->items[i]);
+        free(peers->items);
+        pthread_mutex_destroy(&peers->lock);
+        *peers = (Peers){0};
+}
+
+void peers_cancel(Peers *peers)
+{
+        pthread_mutex_lock(&peers->lock);
+        peers->is_cancelled = true;
+        for (size_t i = 0; i < peers->n; i++) {
+                /* Every program of ours may die at any instant; the next pass finishes its work. */
+                shutdown(peers->items[i]->fd, SHUT_RDWR);
+                if (peers->items[i]->pid > 0)
+                        kill(peers->items[i]->pid, SIGTERM);
+        }
+        pthread_mutex_unlock(&peers->lock);
+}
+
+bool peers_is_cancelled(Peers *peers)
+{
+        bool is_cancelled;
+
+        pthread_mutex_lock(&peers->lock);
+        is_cancelled = peers->is_cancelled;
+        pthread_mutex_unlock(&peers->lock);
+        return is_cancelled;
+}
+
+/* The program beside the running executable, else in the compiled-in folder. */
+static int find_program(PeerKind kind, char path[PATH_MAX], Error *reterr)
+{
+        const char *name = program_name(kind);
+        char self[PATH_MAX];
+        int r = fdio_readlink(AT_FDCWD, "/proc/self/exe", self, sizeof self, reterr);
+
+        if (r < 0)
+                return r;
+        if (snprintf(path, PATH_MAX, "%s/%s", dirname(self), name) < PATH_MAX &&
+            access(path, X_OK) == 0)
+                return 0;
+        if (snprintf(path, PATH_MAX, "%s/%s", PGCERTD_LIBEXECDIR, name) < PATH_MAX &&
+            access(path, X_OK) == 0)
+                return 0;
+        return error_set(reterr, ENOENT,
+                         "cannot find the program %s HINT: It belongs beside pgcertd or into %s.",
+                         name, PGCERTD_LIBEXECDIR);
+}
+
+/* Starts a program with the socket as its standard input, no signal blocked, and our standard
+ * error. */
+static int spawn(const char *path, char *const arguments[], int fd, pid_t *ret, Error *reterr)
+{
+        posix_spawn_file_actions_t actions;
+        posix_spawnattr_t attributes;
+        sigset_t none;
+        int r;
+
+        sigemptyset(&none);
+        posix_spawn_file_actions_init(&actions);
+        posix_spawnattr_init(&attributes);
+        r = posix_spawn_file_actions_adddup2(&actions, fd, STDIN_FILENO);
+        if (r == 0)
+                r = posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY,
+                                                     0);
+        if (r == 0)
+                r = posix_spawnattr_setsigmask(&attributes, &none);
+        if (r == 0)
+                r = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+        if (r == 0)
+                r = posix_spawn(ret, path, &actions, &attributes, arguments, environ);
+        posix_spawnattr_destroy(&attributes);
+        posix_spawn_file_actions_destroy(&actions);
+        return r == 0 ? 0 : error_set(reterr, r, "cannot start %s: %s", path, strerror(r));
+}
+
+static int start(const PeerPlaces *places, PeerKind kind, Peer *peer, Error *reterr)
+{
+        _cleanup_(closep) int ours = -1, theirs = -1;
+        char path[PATH_MAX], state[PATH_MAX];
+        char *arguments[] = {(char *)program_name(kind),
+                             "--policy",
+                             (char *)places->policy_file,
+                             kind == PEER_SIGNER ? "--state-dir" : NULL,
+                             state,
+                             NULL};
+        int r, fds[2];
+
+        r = find_program(kind, path, reterr);
+        if (r < 0)
+                return r;
+        if (snprintf(state, sizeof state, "%s/signer", places->state_dir) >= (int)sizeof state)
+                return error_set(reterr, ENAMETOOLONG, "the state directory's path is too long");
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds) < 0)
+                return error_set(reterr, errno, "cannot make a pair of sockets: %m");
+        ours = fds[0];
+        theirs = fds[1];
+        r = spawn(path, arguments, theirs, &peer->pid, reterr);
+        if (r < 0)
+                return r;
+        peer->fd = TAKE_FD(ours);
+        return 0;
+}
+
+static int reach(const PeerPlaces *places, PeerKind kind, Peer *peer, Error *reterr)
+{
+        char path[PATH_MAX];
+        int r;
+
+        if (kind == PEER_SIGNER)
+                r = snprintf(path, sizeof path, "%s/signer.sock", places->runtime_dir);
+        else
+                r = snprintf(path, sizeof path, "%s/worker-%s.sock", places->runtime_dir,
+                             peer->owner);
+        if (r >= (int)sizeof path)
+                return error_set(reterr, ENAMETOOLONG, "the runtime directory's path is too long");
+        r = wire_connect(path, clock_boottime() + CONNECT_TIMEOUT_USEC, &peer->fd, reterr);
+        if (r >= 0)
+                return 0;
+        if (kind == PEER_SIGNER)
+                return error_prefix(reterr, "no signer");
+        return error_prefix(reterr, "no worker for %s", peer->owner);
+}
+
+/* Adds the peer, unless all is cancelled. */
+static int enter(Peers *peers, Peer *peer, Error *reterr)
+{
+        Peer **items;
+        int r = 0;
+
+        pthread_mutex_lock(&peers->lock);
+        items = peers->n < PEERS_MAX ? reallocarray(peers->items, peers->n + 1, sizeof *items)
+                                     : NULL;
+        if (items) {
+                peers->items = items;
+                peers->items[peers->n++] = peer;
+        } else {
+                r = error_oom(reterr);
+        }
+        if (items && peers->is_cancelled) {
+                shutdown(peer->fd, SHUT_RDWR);
+                r = error_set(reterr, ECANCELED, "pgcertd is ending");
+        }
+        pthread_mutex_unlock(&peers->lock);
+        if (!items)
+                peer_free(peer);
+        return r;
+}
+
+static int open_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret, Error *reterr)
+{
+        _cleanup_(peer_freep) Peer *peer = calloc(1, sizeof *peer);
+        Error error = {0};
+        int r;
+
+        if (!peer)
+                return error_oom(reterr);
+        peer->fd = -1;
+        peer->kind = kind;
+        peer->owner = strdup(owner);
+        if (!peer->owner)
+                return error_oom(reterr);
+        r = message_new(&peer->message, reterr);
+        if (r < 0)
+                return r;
+        r = peers->places.sockets ? reach(&peers->places, kind, peer, &error)
+                                  : start(&peers->places, kind, peer, &error);
+        /* One that cannot be opened is remembered too, so that it is not waited for again. */
+        if (r < 0)
+                peer_lose(peer, &error);
+        *ret = peer;
+        return enter(peers, TAKE_PTR(peer), reterr);
+}
+
+static int find_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret, Error *reterr)
+{
+        Peer *peer = NULL;
+        int r;
+
+        for (size_t i = 0; i < peers->n && !peer; i++)
+                if (peers->items[i]->kind == kind && strcmp(peers->items[i]->owner, owner) == 0)
+                        peer = peers->items[i];
+        if (!peer) {
+                r = open_peer(peers, kind, owner, &peer, reterr);
+                if (r < 0)
+                        return r;
+        }
+        if (peer->is_lost)
+                return error_set(reterr, peer->error.code, "%s", peer->error.text);
+        *ret = peer;
+        return 0;
+}
+
+int peers_signer(Peers *peers, Peer **ret, Error *reterr)
+{
+        return find_peer(peers, PEER_SIGNER, "", ret, reterr);
+}
+
+int peers_worker(Peers *peers, const char *owner, uid_t owner_uid, Peer **ret, Error *reterr)
+{
+        if (!peers->places.sockets && owner_uid != geteuid())
+                return error_set(reterr, ENOENT,
+                                 "no worker for %s HINT: Run pgcertd as %s, or as a service with "
+                                 "--sockets.",
+                                 owner, owner);
+        return find_peer(peers, PEER_WORKER, owner, ret, reterr);
+}
+
+int peer_lose(Peer *peer, const Error *error)
+{
+        peer->is_lost = true;
+        peer->error = *error;
+        if (error->code == EPIPE)
+                error_set(&peer->error, EPIPE, "%s ended in the middle of its work",
+                          program_name(peer->kind));
+        else
+                error_prefix(&peer->error, "%s", program_name(peer->kind));
+        return -peer->error.code;
+}
+
+/* A failure of the connection: told as the peer's loss. */
+static int lost(Peer *peer, Error *error, Error *reterr)
+{
+        int r = peer_lose(peer, error);
+
+        if (reterr)
+                *reterr = peer->error;
+        return r;
+}
+
+int peer_send(Peer *peer, int64_t timeout_usec, Error *reterr)
+{
+        Error error = {0};
+
+        if (peer->is_lost)
+                return error_set(reterr, peer->error.code, "%s", peer->error.text);
+        if (wire_send(peer->fd, peer->message, usec_add(clock_boottime(), timeout_usec), &error) <
+            0)
+                return lost(peer, &error, reterr);
+        return 0;
+}
+
+int peer_receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
+{
+        Error error = {0};
+        int r = wire_receive(peer->fd, peer->message, usec_add(clock_boottime(), timeout_usec),
+                             &error);
+
+        if (r < 0)
+                return lost(peer, &error, reterr);
+        r = wire_get_reply(peer->message, verb, &error);
+        if (r == -EBADMSG)
+                return lost(peer, &error, reterr);
+        if (r < 0 && reterr)
+                *reterr = error;
+        return r;
+}
+
+int peer_call(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
+{
+        int r = peer_send(peer, timeout_usec, reterr);
+
+        return r < 0 ? r : peer_receive(peer, verb, timeout_usec, reterr);
+}

@@ -1,0 +1,142 @@
+#include "common/program.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+#define IDLE_USEC USEC_PER_SEC
+
+static int parse_arguments(Program *program, int argc, char *argv[])
+{
+        static const struct option options[] = {
+                {"policy", required_argument, NULL, 'p'},
+                {"state-dir", required_argument, NULL, 's'},
+                {NULL, 0, NULL, 0},
+        };
+        int option;
+
+        while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+                if (option == 'p')
+                        program->policy_file = optarg;
+                else if (option == 's')
+                        program->state_dir = optarg;
+                else
+                        return -EINVAL;
+        }
+        if (optind == argc && program->policy_file)
+                return 0;
+        log_plain(LOG_ERR,
+                  "this program is started by pgcertd or by systemd HINT: See pgcertd(8).");
+        return -EINVAL;
+}
+
+/* No core file, no /proc/PID/mem: this process holds private keys. */
+static void harden(void)
+{
+        const struct rlimit none = {0};
+
+        setrlimit(RLIMIT_CORE, &none);
+        prctl(PR_SET_DUMPABLE, 0);
+        umask(077);
+}
+
+int program_start(Program *program, const char *name, int argc, char *argv[])
+{
+        harden();
+        log_init(name);
+        if (geteuid() == 0 || getuid() == 0) {
+                log_plain(LOG_ERR,
+                          "%s does not run as root HINT: It runs as the owner of its files.", name);
+                return -EPERM;
+        }
+        return parse_arguments(program, argc, argv);
+}
+
+void program_done(Program *program)
+{
+        policy_unref(TAKE_PTR(program->policy));
+}
+
+int program_policy(Program *program, uint64_t tag, Error *reterr)
+{
+        Errors errors = {0};
+        Policy *policy;
+        int r;
+
+        if (program->policy && program->policy->tag == tag)
+                return 0;
+        r = policy_load(program->policy_file, &policy, &errors);
+        if (r < 0) {
+                if (errors.n > 0) {
+                        char text[ERROR_TEXT_MAX + ERROR_FILE_MAX];
+
+                        error_set(reterr, EINVAL, "the policy is broken: %s",
+                                  error_format(&errors.items[0], text, sizeof text));
+                } else {
+                        error_set(reterr, -r, "cannot read the policy %s", program->policy_file);
+                }
+                errors_done(&errors);
+                return r;
+        }
+        errors_done(&errors);
+        policy_unref(program->policy);
+        program->policy = policy;
+        if (policy->tag != tag)
+                return error_set(reterr, ESTALE,
+                                 "the policy on disk is not the one in force "
+                                 "HINT: Reload pgcertd.");
+        return 0;
+}
+
+static int serve_connection(int fd, const WireEntry *table, size_t n, void *userdata)
+{
+        Error error = {0};
+        int r = wire_serve(fd, table, n, IDLE_USEC, userdata, &error);
+
+        if (r < 0)
+                log_plain(LOG_WARNING, "a connection failed: %s", error.text);
+        return r;
+}
+
+/* One connection after another: pgcertd makes one for a pass. */
+static int serve_socket(int listening_fd, const WireEntry *table, size_t n, void *userdata)
+{
+        for (;;) {
+                _cleanup_(closep) int fd = -1;
+                struct pollfd pollfd = {.fd = listening_fd, .events = POLLIN};
+                Error error = {0};
+                uid_t uid;
+                int r = poll(&pollfd, 1, IDLE_USEC / USEC_PER_MSEC);
+
+                if (r < 0 && errno == EINTR)
+                        continue;
+                if (r <= 0)
+                        return r;
+                r = wire_accept(listening_fd, &fd, &uid, &error);
+                if (r >= 0)
+                        serve_connection(fd, table, n, userdata);
+                else
+                        log_plain(LOG_WARNING, "%s", error.text);
+        }
+}
+
+int program_serve(Program *program, const WireEntry *table, size_t n, void *userdata)
+{
+        int handed_over = sd_listen_fds(1);
+
+        if (handed_over > 1) {
+                log_plain(LOG_ERR, "one socket was expected, %d were handed over", handed_over);
+                return -EINVAL;
+        }
+        if (handed_over == 1)
+                return serve_socket(SD_LISTEN_FDS_START, table, n, userdata);
+        return serve_connection(STDIN_FILENO, table, n, userdata);
+}

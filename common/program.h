@@ -1,0 +1,28 @@
+/*
+ * What the worker and the signer have in common: arguments, hardening of the process, the reading
+ * of the policy that their requests are judged by, and serving until idle.
+ */
+#pragma once
+
+#include "common/policy.h"
+#include "common/wire.h"
+
+typedef struct Program {
+        const char *policy_file;
+        const char *state_dir; /* NULL where not given */
+        Policy *policy;        /* the last reading; NULL before the first */
+} Program;
+
+/* Reads the arguments (--policy FILE, --state-dir DIR) and prepares the process: no root, no core
+ * files, not dumpable, umask 077. Tells on the log what is wrong. */
+int program_start(Program *program, const char *name, int argc, char *argv[]);
+void program_done(Program *program);
+
+/* Makes program->policy the policy with that tag: read again once where it is another one. -ESTALE
+ * where the files are not what the sender has read, -EINVAL where they are broken. */
+int program_policy(Program *program, uint64_t tag, Error *reterr);
+
+/* Serves what the policy permits: the connection that is standard input, or those that come to the
+ * socket handed over by systemd (sd_listen_fds(3)), one after another. Ends 1 s after the last
+ * request, or at the end of the connection. */
+int program_serve(Program *program, const WireEntry *table, size_t n, void *userdata);

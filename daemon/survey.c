@@ -1,0 +1,246 @@
+#include "daemon/survey.h"
+
+#include "common/clock.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* A worker answers for all its clusters within its own deadlines; this bounds one message of it. */
+#define OBSERVE_TIMEOUT_USEC (90 * USEC_PER_SEC)
+#define AUTHORITY_TIMEOUT_USEC (60 * USEC_PER_SEC)
+
+static void replace_problem(char **problem, const char *sentence)
+{
+        free(*problem);
+        *problem = strdup(sentence); /* without memory the state alone tells */
+}
+
+/* Everything of an owner becomes unknown. */
+static void owner_unknown(const Policy *policy, uid_t uid, const Error *error,
+                          Observation *observation)
+{
+        for (size_t i = 0; i < policy->n_certificates; i++) {
+                if (policy->certificates[i].owner_uid != uid)
+                        continue;
+                observed_set_done(&observation->sets[i]);
+                replace_problem(&observation->sets[i].problem, error->text);
+        }
+        for (size_t i = 0; i < policy->n_clusters; i++) {
+                if (policy->clusters[i].certificate->owner_uid != uid)
+                        continue;
+                observed_cluster_done(&observation->clusters[i]);
+                replace_problem(&observation->clusters[i].problem, error->text);
+        }
+}
+
+/* Sends the digests of what is known, in as many messages as it takes. */
+static int send_known(Peer *peer, const Policy *policy, uid_t uid, const Observation *observation,
+                      Error *reterr)
+{
+        size_t last = 0;
+
+        for (;;) {
+                Message *message = peer->message;
+                size_t room_for = POLICY_NAME_MAX + CERT_FINGERPRINT + 16, flag;
+                int r;
+
+                wire_request(message, WIRE_OBSERVE, policy->tag);
+                flag = message->size;
+                wire_put_u8(message, 0);
+                for (; last < policy->n_certificates && wire_room(message) > room_for; last++) {
+                        const ObservedSet *set = &observation->sets[last];
+
+                        if (policy->certificates[last].owner_uid != uid ||
+                            set->state == SET_UNKNOWN)
+                                continue;
+                        wire_put_text(message, policy->certificates[last].name);
+                        wire_put_raw(message, set->digest, sizeof set->digest);
+                }
+                message->data[flag] = last == policy->n_certificates;
+                r = peer_send(peer, OBSERVE_TIMEOUT_USEC, reterr);
+                if (r < 0 || last == policy->n_certificates)
+                        return r;
+        }
+}
+
+/* A certificate or cluster that is the owner's to tell about; NULL otherwise. */
+static const PolicyCertificate *granted_certificate(const Policy *policy, const char *name,
+                                                    uid_t uid)
+{
+        const PolicyCertificate *certificate = policy_find_certificate(policy, name);
+
+        return certificate && certificate->owner_uid == uid ? certificate : NULL;
+}
+
+static int take_set(Message *message, const Policy *policy, uid_t uid, Observation *observation,
+                    bool *seen, Error *reterr)
+{
+        const PolicyCertificate *certificate =
+                granted_certificate(policy, wire_get_text(message, POLICY_NAME_MAX), uid);
+        ObservedSet set;
+        size_t i;
+        int r = observation_get_set(message, observation, &set, reterr);
+
+        if (r < 0 || !certificate || message->bad) {
+                observed_set_done(&set);
+                return r < 0 ? r : error_set(reterr, EBADMSG, "it told of what is not its own");
+        }
+        i = (size_t)(certificate - policy->certificates);
+        observed_set_done(&observation->sets[i]);
+        observation->sets[i] = set;
+        seen[i] = true;
+        return 0;
+}
+
+static int take_cluster(Message *message, const Policy *policy, uid_t uid, Observation *observation,
+                        Error *reterr)
+{
+        const PolicyCluster *cluster =
+                policy_find_cluster(policy, wire_get_text(message, POLICY_NAME_MAX));
+        ObservedCluster observed;
+        size_t i;
+        int r = observation_get_cluster(message, &observed, reterr);
+
+        if (r < 0 || !cluster || cluster->certificate->owner_uid != uid || message->bad) {
+                observed_cluster_done(&observed);
+                return r < 0 ? r : error_set(reterr, EBADMSG, "it told of what is not its own");
+        }
+        i = (size_t)(cluster - policy->clusters);
+        observed_cluster_done(&observation->clusters[i]);
+        observation->clusters[i] = observed;
+        return 0;
+}
+
+/* One message of the stream; 1 where it was the last. */
+static int take_message(Message *message, const Policy *policy, uid_t uid, Observation *observation,
+                        bool *seen, Error *reterr)
+{
+        int r = 0;
+
+        while (r == 0 && wire_more(message)) {
+                const PolicyCertificate *certificate;
+
+                switch ((ObservedKind)wire_get_u8(message)) {
+                case OBSERVED_SET:
+                        r = take_set(message, policy, uid, observation, seen, reterr);
+                        continue;
+                case OBSERVED_UNCHANGED:
+                        certificate = granted_certificate(
+                                policy, wire_get_text(message, POLICY_NAME_MAX), uid);
+                        if (certificate)
+                                seen[certificate - policy->certificates] = true;
+                        else
+                                message->bad = true;
+                        continue;
+                case OBSERVED_CLUSTER:
+                        r = take_cluster(message, policy, uid, observation, reterr);
+                        continue;
+                case OBSERVED_LAST:
+                        r = wire_end(message, reterr);
+                        return r < 0 ? r : 1;
+                }
+                message->bad = true;
+        }
+        return r < 0 ? r : wire_end(message, reterr);
+}
+
+static int ask_owner(Peers *peers, const Policy *policy, const PolicyCertificate *certificate,
+                     Observation *observation, bool *seen, Error *reterr)
+{
+        uid_t uid = certificate->owner_uid;
+        size_t limit = policy->n_certificates + policy->n_clusters + 1;
+        Peer *peer;
+        int r = peers_worker(peers, certificate->owner, uid, &peer, reterr);
+
+        if (r >= 0)
+                r = send_known(peer, policy, uid, observation, reterr);
+        for (size_t i = 0; r >= 0 && i <= limit; i++) {
+                r = peer_receive(peer, WIRE_OBSERVE, OBSERVE_TIMEOUT_USEC, reterr);
+                if (r < 0)
+                        return r;
+                r = take_message(peer->message, policy, uid, observation, seen, reterr);
+                if (r == 1)
+                        return 0;
+                if (r < 0 && reterr)
+                        peer_lose(peer, reterr);
+        }
+        return r < 0 ? r : error_set(reterr, EBADMSG, "a worker told more than it has");
+}
+
+static void survey_owner(Peers *peers, const Policy *policy, const PolicyCertificate *certificate,
+                         Observation *observation, bool *seen)
+{
+        uid_t uid = certificate->owner_uid;
+        Error error = {0};
+
+        if (ask_owner(peers, policy, certificate, observation, seen, &error) < 0) {
+                owner_unknown(policy, uid, &error, observation);
+                return;
+        }
+        error_set(&error, EBADMSG, "the worker of %s did not tell of it", certificate->owner);
+        for (size_t i = 0; i < policy->n_certificates; i++) {
+                if (policy->certificates[i].owner_uid != uid || seen[i])
+                        continue;
+                observed_set_done(&observation->sets[i]);
+                replace_problem(&observation->sets[i].problem, error.text);
+        }
+}
+
+int survey_authority(Peers *peers, const Policy *policy, size_t index, bool make,
+                     Observation *observation, Error *reterr)
+{
+        ObservedAuthority *authority = &observation->authorities[index];
+        ObservedAuthority answer = {0};
+        Peer *peer;
+        int r = peers_signer(peers, &peer, reterr);
+
+        if (r < 0)
+                return r;
+        wire_request(peer->message, WIRE_AUTHORITY, policy->tag);
+        wire_put_text(peer->message, policy->authorities[index].name);
+        wire_put_u8(peer->message, make);
+        r = peer_call(peer, WIRE_AUTHORITY, AUTHORITY_TIMEOUT_USEC, reterr);
+        if (r >= 0)
+                r = observation_get_authority(peer->message, &answer, reterr);
+        if (r >= 0)
+                r = wire_end(peer->message, reterr);
+        if (r < 0) {
+                observed_authority_done(&answer);
+                return r;
+        }
+        observed_authority_done(authority);
+        *authority = answer;
+        return 0;
+}
+
+int survey_run(Peers *peers, const Policy *policy, Observation *observation, Error *reterr)
+{
+        _cleanup_(freep) bool *seen = calloc(policy->n_certificates + 1, sizeof *seen);
+        _cleanup_(freep) uid_t *asked = calloc(policy->n_certificates + 1, sizeof *asked);
+        size_t n_asked = 0;
+
+        if (!seen || !asked)
+                return error_oom(reterr);
+        for (size_t i = 0; i < policy->n_authorities; i++) {
+                Error error = {0};
+
+                if (survey_authority(peers, policy, i, false, observation, &error) >= 0)
+                        continue;
+                observed_authority_done(&observation->authorities[i]);
+                replace_problem(&observation->authorities[i].problem, error.text);
+        }
+        for (size_t i = 0; i < policy->n_certificates; i++) {
+                size_t j = 0;
+
+                /* Owners are few; most certificates in a row have the same. */
+                while (j < n_asked && asked[j] != policy->certificates[i].owner_uid)
+                        j++;
+                if (j < n_asked)
+                        continue;
+                asked[n_asked++] = policy->certificates[i].owner_uid;
+                survey_owner(peers, policy, &policy->certificates[i], observation, seen);
+        }
+        if (peers_is_cancelled(peers))
+                return error_set(reterr, ECANCELED, "pgcertd is ending");
+        return 0;
+}
