@@ -24,8 +24,7 @@ enum {
 typedef struct CertFacts {
         int64_t not_before_usec;
         int64_t not_after_usec;
-        char serial[CERT_SERIAL_MAX]; /* lower-case hex, no leading zeros beyond whole bytes' need
-                                       */
+        char serial[CERT_SERIAL_MAX]; /* lower-case hex, whole bytes: as openssl x509 -serial */
         uint8_t sha256[CERT_FINGERPRINT];
         uint8_t key_id[CERT_KEY_ID];        /* subjectKeyIdentifier; zeros where absent */
         uint8_t issuer_key_id[CERT_KEY_ID]; /* authorityKeyIdentifier; zeros where absent */
@@ -47,18 +46,18 @@ int cert_list_add(CertList *list, Cert *cert,
 int cert_parse(const void *der, size_t size, Cert **ret, Error *reterr);
 int cert_format(const Cert *cert, uint8_t **ret_der, size_t *ret_size, Error *reterr);
 
-/* PEM: one or more CERTIFICATE blocks; anything else between them is an error, comments and blank
- * lines are not. -EINVAL for none at all. At most CERT_CHAIN_MAX. */
+/* PEM (RFC 7468): one or more CERTIFICATE blocks. Text between them is skipped, as every reader
+ * does, but any other boundary is an error: another kind of block, or one that lost its begin or
+ * its end. -EINVAL for none at all; at most CERT_CHAIN_MAX. On failure ret is left alone. */
 int cert_list_parse(const void *pem, size_t size, CertList *ret, Error *reterr);
 
-/* Writes DER blocks as PEM without parsing them (RFC 7468), appended to text. */
-
+/* Writes one certificate's DER as PEM without parsing it, appended to text. */
 void cert_add_pem(Text *text, const void *der, size_t size);
 
 int cert_facts(const Cert *cert, CertFacts *ret, Error *reterr);
 
 /* The subject as one line, RFC 2253 but in the order written: "C=CN, ST=GD, O=Bytebase, CN=root".
- */
+ * -ENOBUFS where it does not fit. */
 int cert_subject(const Cert *cert, char *buffer, size_t size, Error *reterr);
 
 /* Whether the certificate's public key belongs to the private key. */

@@ -6,9 +6,12 @@
 
 #include "common/key.h"
 
+enum { CSR_MAX = 4096 }; /* bytes; one for RSA of 4096 bits has 1,100 */
+
 /* Makes a request for the key: empty subject, no attributes. The caller frees ret_der. */
 int csr_format(Key *key, uint8_t **ret_der, size_t *ret_size, Error *reterr);
 
 /* Verifies the request's own signature and returns its public key, which must be of the type.
- * -EINVAL for anything malformed (trailing bytes too), -EBADMSG for a wrong signature. */
+ * -EINVAL for anything malformed (trailing bytes too) or of another type, -EBADMSG for a wrong
+ * signature. */
 int csr_parse(const void *der, size_t size, KeyType type, Key **ret_public_key, Error *reterr);

@@ -11,8 +11,10 @@
 #include <stdint.h>
 
 typedef struct evp_pkey_st Key; /* OpenSSL's EVP_PKEY, opaque to callers */
+struct X509_pubkey_st;          /* OpenSSL's X509_PUBKEY: a SubjectPublicKeyInfo */
+struct evp_md_st;               /* OpenSSL's EVP_MD */
 
-/* Makes a new key. RSA takes up to a second. */
+/* Makes a new key. RSA takes up to some seconds. */
 int key_new(KeyType type, Key **ret, Error *reterr);
 Key *key_free(Key *key);
 DEFINE_CLEANUP(Key *, key_free);
@@ -30,3 +32,10 @@ int key_parse(const void *data, size_t size, Key **ret, Error *reterr);
 
 /* Whether the key is of that type (RSA: of that many bits). */
 bool key_is_type(const Key *key, KeyType type);
+
+/* Writes the public half into a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), in its one
+ * canonical form: named curve, uncompressed point. -EINVAL for a key of no type of ours. */
+int key_put_public(const Key *key, struct X509_pubkey_st *spki, Error *reterr);
+
+/* The digest that a signature by this key uses; NULL where the algorithm has its own (Ed25519). */
+const struct evp_md_st *key_digest(const Key *key);
