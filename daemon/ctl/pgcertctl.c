@@ -1,4 +1,414 @@
-int main(void)
+/*
+ * pgcertctl: carries a command to pgcertd over its control socket and the answer back. It decides
+ * nothing and forms nothing: pgcertd does, and says with which status to exit.
+ *
+ * What arrives is printed once nothing more comes for a moment, so that a pager that reads slowly
+ * holds up this program and never pgcertd, which drops a client that does not take its output.
+ */
+#include "common/clock.h"
+#include "common/fdio.h"
+#include "common/text.h"
+#include "common/wire.h"
+#include "common/wire_control.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { EXIT_UNKNOWN = 3, TYPO_MAX = 2, WORD_MAX = 32 };
+
+#define RUNTIME_DIR "/run/pgcertd"
+#define CONNECT_TIMEOUT_USEC (5 * USEC_PER_SEC)
+#define ANSWER_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define MOMENT_USEC (100 * USEC_PER_MSEC)
+
+typedef struct Command {
+        const char *name;
+        const char *help;
+        unsigned flags;  /* ControlFlag bits that it takes */
+        bool has_names;  /* takes names, or --all */
+        bool is_patient; /* waits as long as pgcertd lives, for it runs a pass */
+} Command;
+
+static const Command commands[] = {
+        {"status", "show every reader, what it is served, and what comes next", CONTROL_JSON, false,
+         false},
+        {"check", "look at everything now, change nothing, and explain", CONTROL_JSON, false, true},
+        {"plan", "show the steps that are due now, and when the next ones will be", CONTROL_JSON,
+         false, false},
+        {"renew", "issue new certificates now, and wait until they are served",
+         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_ALL | CONTROL_REKEY, true, true},
+        {"reload", "read the policy again, and wait until it is in force", CONTROL_JSON, false,
+         true},
+};
+
+enum { OPTION_RUNTIME_DIR = 256, OPTION_HELP, OPTION_VERSION };
+static const struct option options[] = {
+        {"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+        {"json", no_argument, NULL, CONTROL_JSON},
+        {"no-wait", no_argument, NULL, CONTROL_NO_WAIT},
+        {"all", no_argument, NULL, CONTROL_ALL},
+        {"rekey", no_argument, NULL, CONTROL_REKEY},
+        {"help", no_argument, NULL, OPTION_HELP},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {NULL, 0, NULL, 0},
+};
+
+typedef struct Request {
+        const char *runtime_dir;
+        const Command *command;
+        unsigned flags;
+        char **names;
+        size_t n_names;
+} Request;
+
+/* Tells an error, its hint on a line of its own. Returns the exit status. */
+static int fail(const Error *error)
 {
-        return 3;
+        const char *hint = strstr(error->text, " HINT: ");
+        int n = hint ? (int)(hint - error->text) : (int)strlen(error->text);
+
+        fprintf(stderr, "pgcertctl: %.*s\n", n, error->text);
+        if (hint)
+                fprintf(stderr, "%s\n", hint + 1);
+        return EXIT_UNKNOWN;
+}
+
+/* Levenshtein's distance of two short words. */
+static size_t distance(const char *a, const char *b)
+{
+        size_t row[WORD_MAX + 1], n = strlen(b);
+
+        if (n > WORD_MAX || strlen(a) > WORD_MAX)
+                return SIZE_MAX;
+        for (size_t j = 0; j <= n; j++)
+                row[j] = j;
+        for (size_t i = 1; a[i - 1]; i++) {
+                size_t diagonal = row[0];
+
+                row[0] = i;
+                for (size_t j = 1; j <= n; j++) {
+                        size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+                        diagonal = row[j];
+                        if (row[j] + 1 < best)
+                                best = row[j] + 1;
+                        if (row[j - 1] + 1 < best)
+                                best = row[j - 1] + 1;
+                        row[j] = best;
+                }
+        }
+        return row[n];
+}
+
+/* The word nearest to the one given: by a typing error, or cut short. */
+static const char *nearest(const char *word, const char *(*word_at)(size_t i))
+{
+        const char *found = NULL, *other;
+        size_t best = TYPO_MAX + 1;
+
+        for (size_t i = 0; (other = word_at(i)); i++) {
+                size_t d = *word && strncmp(word, other, strlen(word)) == 0 ? 1
+                                                                            : distance(word, other);
+
+                if (d < best) {
+                        best = d;
+                        found = other;
+                }
+        }
+        return found;
+}
+
+static const char *command_at(size_t i)
+{
+        return i < ELEMENTSOF(commands) ? commands[i].name : NULL;
+}
+
+static const char *option_at(size_t i)
+{
+        return options[i].name;
+}
+
+static int find_command(const char *name, const Command **ret, Error *reterr)
+{
+        const char *other = nearest(name, command_at);
+
+        for (size_t i = 0; i < ELEMENTSOF(commands); i++)
+                if (strcmp(commands[i].name, name) == 0) {
+                        *ret = &commands[i];
+                        return 0;
+                }
+        if (other)
+                return error_set(reterr, EINVAL,
+                                 "there is no command \"%s\" HINT: Did you mean \"%s\"?", name,
+                                 other);
+        return error_set(reterr, EINVAL, "there is no command \"%s\" HINT: See pgcertctl --help.",
+                         name);
+}
+
+static int wrong_option(char *argument, int unknown, Error *reterr)
+{
+        const char *other =
+                strncmp(argument, "--", 2) == 0 ? nearest(argument + 2, option_at) : NULL;
+
+        if (unknown == OPTION_RUNTIME_DIR)
+                return error_set(reterr, EINVAL,
+                                 "--runtime-dir needs a directory HINT: It is %s "
+                                 "where nothing else was configured.",
+                                 RUNTIME_DIR);
+        if (other)
+                return error_set(
+                        reterr, EINVAL,
+                        "\"%s\" is not an option as it stands HINT: Did you mean \"--%s\"?",
+                        argument, other);
+        return error_set(reterr, EINVAL, "there is no option \"%s\" HINT: See pgcertctl --help.",
+                         argument);
+}
+
+/* Whether the command takes the options and names that were given. */
+static int check_usage(const Request *request, Error *reterr)
+{
+        const Command *command = request->command;
+        unsigned wrong = request->flags & ~command->flags;
+        bool is_all = request->flags & CONTROL_ALL;
+
+        for (size_t i = 0; options[i].name; i++)
+                if (options[i].val < OPTION_RUNTIME_DIR && (wrong & (unsigned)options[i].val))
+                        return error_set(reterr, EINVAL, "%s takes no --%s HINT: See pgcertctl(1).",
+                                         command->name, options[i].name);
+        if (!command->has_names && request->n_names > 0)
+                return error_set(reterr, EINVAL,
+                                 "%s takes no names, but \"%s\" was given HINT: It is about "
+                                 "everything in the policy.",
+                                 command->name, request->names[0]);
+        if (command->has_names && is_all == (request->n_names > 0))
+                return error_set(reterr, EINVAL,
+                                 "%s needs the names of certificates, or --all%s HINT: pgcertctl "
+                                 "status shows the names.",
+                                 command->name, is_all ? ", but not both" : "");
+        for (size_t i = 0; i < request->n_names; i++)
+                if (strlen(request->names[i]) > CONTROL_ARGUMENT_MAX)
+                        return error_set(reterr, EINVAL, "a name is longer than %d bytes",
+                                         CONTROL_ARGUMENT_MAX);
+        if (request->n_names > CONTROL_ARGUMENTS_MAX)
+                return error_set(reterr, EINVAL, "more than %d names at once HINT: Use --all.",
+                                 CONTROL_ARGUMENTS_MAX);
+        return 0;
+}
+
+static int help(void)
+{
+        printf("Usage: pgcertctl [--runtime-dir DIR] [--json] [COMMAND] [NAME...]\n"
+               "\n"
+               "Asks pgcertd, which keeps the TLS certificates of PostgreSQL fresh.\n"
+               "\n"
+               "Commands (without one: status):\n");
+        for (size_t i = 0; i < ELEMENTSOF(commands); i++)
+                printf("  %-8s %s\n", commands[i].name, commands[i].help);
+        printf("\n"
+               "Options:\n"
+               "  --all              renew: every certificate, instead of names\n"
+               "  --rekey            renew: with new keys\n"
+               "  --no-wait          renew: return when queued\n"
+               "  --json             answer in JSON\n"
+               "  --runtime-dir DIR  where pgcertd's control socket is (" RUNTIME_DIR ")\n"
+               "  --help             show this\n"
+               "  --version          show the version\n"
+               "\n"
+               "Exit status: 0 OK, 1 warning, 2 critical, 3 unknown or not reachable.\n"
+               "See pgcertctl(1).\n");
+        return fflush(stdout) == 0 ? 0 : EXIT_UNKNOWN;
+}
+
+/* 0: ask; 1: all is done, exit with ret_status. */
+static int parse_arguments(int argc, char **argv, Request *ret, int *ret_status, Error *reterr)
+{
+        int option;
+
+        *ret = (Request){.runtime_dir = RUNTIME_DIR, .command = &commands[0]};
+        opterr = 0;
+        while ((option = getopt_long(argc, argv, ":", options, NULL)) >= 0) {
+                if (option == '?' || option == ':')
+                        return wrong_option(argv[optind - 1], optopt, reterr);
+                if (option == OPTION_RUNTIME_DIR) {
+                        ret->runtime_dir = optarg;
+                } else if (option == OPTION_HELP) {
+                        *ret_status = help();
+                        return 1;
+                } else if (option == OPTION_VERSION) {
+                        *ret_status = puts("pgcertctl " PGCERTD_VERSION) >= 0 && fflush(stdout) == 0
+                                              ? 0
+                                              : EXIT_UNKNOWN;
+                        return 1;
+                } else {
+                        ret->flags |= (unsigned)option;
+                }
+        }
+        if (optind < argc && find_command(argv[optind++], &ret->command, reterr) < 0)
+                return -EINVAL;
+        ret->names = argv + optind;
+        ret->n_names = optind < argc ? (size_t)(argc - optind) : 0;
+        return check_usage(ret, reterr);
+}
+
+static int connect_to(const char *runtime_dir, int *ret_fd, Error *reterr)
+{
+        char path[PATH_MAX];
+        int r;
+
+        if (snprintf(path, sizeof path, "%s/control.sock", runtime_dir) >= (int)sizeof path)
+                return error_set(reterr, ENAMETOOLONG, "the runtime directory's path is too long");
+        r = wire_connect(path, clock_boottime() + CONNECT_TIMEOUT_USEC, ret_fd, reterr);
+        if (r == -ENOENT || r == -ENOTDIR || r == -ECONNREFUSED)
+                return error_set(reterr, -r,
+                                 "cannot reach pgcertd: nothing listens on %s HINT: Is it running? "
+                                 "See systemctl status pgcertd; PostgreSQL keeps serving what it "
+                                 "has.",
+                                 path);
+        if (r == -EACCES || r == -EPERM)
+                return error_set(reterr, -r,
+                                 "cannot reach pgcertd: no permission to open %s HINT: Members of "
+                                 "the group pgcertd may: usermod -aG pgcertd USER, then log in "
+                                 "again.",
+                                 path);
+        return r;
+}
+
+/* Prints what has arrived and empties it. A closed pipe is the reader's own choice: nothing more is
+ * said then. */
+static int print(int fd, Text *text, Error *reterr)
+{
+        int r = text_check(text, reterr);
+
+        if (r >= 0 && text->size > 0)
+                r = fdio_write_all(fd, text->data, text->size,
+                                   fd == STDOUT_FILENO ? "standard output" : "standard error",
+                                   reterr);
+        text->size = 0;
+        return r;
+}
+
+typedef struct Answer {
+        Text output, errors;
+        bool is_over;
+        int status;
+} Answer;
+
+static void answer_done(Answer *answer)
+{
+        text_done(&answer->output);
+        text_done(&answer->errors);
+}
+
+/* Takes one message of the stream. */
+static int take(Message *message, Answer *answer, Error *reterr)
+{
+        int r = wire_get_reply(message, WIRE_CONTROL, reterr);
+        const uint8_t *bytes;
+        uint8_t kind;
+        size_t size;
+
+        if (r < 0)
+                return r;
+        kind = wire_get_u8(message);
+        if (kind == CONTROL_END) {
+                answer->status = wire_get_u8(message);
+                answer->is_over = true;
+        } else if (kind == CONTROL_OUT || kind == CONTROL_ERR) {
+                bytes = wire_get_bytes(message, CONTROL_CHUNK_MAX, &size);
+                text_add_bytes(kind == CONTROL_OUT ? &answer->output : &answer->errors, bytes,
+                               size);
+        } else {
+                message->bad = true;
+        }
+        return wire_end(message, reterr);
+}
+
+static int print_all(Answer *answer, Error *reterr)
+{
+        int r = print(STDOUT_FILENO, &answer->output, reterr);
+
+        return r < 0 ? r : print(STDERR_FILENO, &answer->errors, reterr);
+}
+
+/* Receives until the end, and prints whenever nothing more comes for a moment. */
+static int receive_all(int fd, Message *message, bool is_patient, Answer *answer, Error *reterr)
+{
+        int64_t timeout_usec = is_patient ? USEC_INFINITY : ANSWER_TIMEOUT_USEC;
+        int r;
+
+        while (!answer->is_over) {
+                bool has_output = answer->output.size > 0 || answer->errors.size > 0;
+
+                r = wire_receive(
+                        fd, message,
+                        usec_add(clock_boottime(), has_output ? MOMENT_USEC : timeout_usec),
+                        reterr);
+                if (r == -ETIMEDOUT && has_output)
+                        r = print_all(answer, reterr);
+                else if (r == -ETIMEDOUT)
+                        return error_set(reterr, ETIMEDOUT,
+                                         "pgcertd does not answer HINT: See journalctl -u pgcertd; "
+                                         "PostgreSQL keeps serving what it has.");
+                else if (r == -EPIPE)
+                        return error_set(reterr, EPIPE,
+                                         "pgcertd ended before its answer was whole HINT: See "
+                                         "journalctl -u pgcertd; what was asked may have been "
+                                         "done, pgcertctl status tells.");
+                else if (r >= 0)
+                        r = take(message, answer, reterr);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+static int ask(const Request *request, Answer *answer, Error *reterr)
+{
+        _cleanup_(message_freep) Message *message = NULL;
+        _cleanup_(closep) int fd = -1;
+        Error error = {0};
+        int r = message_new(&message, reterr);
+
+        if (r >= 0)
+                r = connect_to(request->runtime_dir, &fd, reterr);
+        if (r < 0)
+                return r;
+        wire_request(message, WIRE_CONTROL, 0);
+        wire_put_u8(message, (uint8_t)request->flags);
+        wire_put_text(message, request->command->name);
+        for (size_t i = 0; i < request->n_names; i++)
+                wire_put_text(message, request->names[i]);
+        r = wire_send(fd, message, clock_boottime() + CONNECT_TIMEOUT_USEC, reterr);
+        /* A pgcertd with too many clients says so and closes, which may come before our request:
+         * then what it said is still there to be read, after the broken pipe was told once. */
+        if (r >= 0 || r == -EPIPE)
+                r = receive_all(fd, message, request->command->is_patient, answer, reterr);
+        if (r == -EPIPE && wire_receive(fd, message, 0, NULL) >= 0 &&
+            take(message, answer, &error) < 0 && error.code != EBADMSG)
+                r = error_set(reterr, error.code, "%s", error.text);
+        return r;
+}
+
+int main(int argc, char **argv)
+{
+        _cleanup_(answer_done) Answer answer = {0};
+        Request request;
+        Error error = {0}, output_error = {0};
+        int r, status = 0;
+
+        signal(SIGPIPE, SIG_IGN);
+        r = parse_arguments(argc, argv, &request, &status, &error);
+        if (r < 0)
+                return fail(&error);
+        if (r > 0)
+                return status;
+        r = ask(&request, &answer, &error);
+        /* What came before a failure is printed all the same. */
+        if (print_all(&answer, &output_error) < 0)
+                return output_error.code == EPIPE ? EXIT_UNKNOWN : fail(&output_error);
+        return r < 0 ? fail(&error) : answer.status;
 }
