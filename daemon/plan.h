@@ -9,50 +9,11 @@
 #pragma once
 
 #include "common/observation.h"
+#include "daemon/draft.h"
+#include "daemon/health.h"
 #include "daemon/memory.h"
-
-typedef enum StepVerb {
-        STEP_AUTHORITY, /* make the CA: object is an authority */
-        STEP_ISSUE,     /* stage, issue and fill a new generation: a certificate */
-        STEP_PUBLISH,   /* preflight and switch; links and service file: a certificate */
-        STEP_CONFIGURE, /* write the configuration file: a cluster */
-        STEP_LOAD,      /* have the postmaster load: a cluster */
-        STEP_PROVE,     /* see the leaf served: a cluster */
-        STEP_LOGIN,     /* the logins and refusals that `verify` asks for: a cluster */
-        STEP_PRUNE,     /* remove old generations: a certificate */
-        STEP_VERBS,
-} StepVerb;
-
-typedef struct Step {
-        StepVerb verb;
-        size_t object; /* index into the policy's authorities, certificates or clusters */
-        bool rekey;    /* STEP_ISSUE: with a new key */
-        char *reason;  /* in words: "renewal is due since 2026-01-31T12:00:00Z" */
-} Step;
-
-/* What a set's row says (INTERFACE: certificate states). */
-typedef enum CertificateState {
-        CERTIFICATE_OK,
-        CERTIFICATE_DUE,     /* a step is due now */
-        CERTIFICATE_OWED,    /* published, not yet proved on some cluster */
-        CERTIFICATE_REFUSED, /* a PostgreSQL did not load it */
-        CERTIFICATE_FOREIGN,
-        CERTIFICATE_HELD, /* due, but held: broken policy, clock step, override, CA lost */
-        CERTIFICATE_EXPIRED,
-        CERTIFICATE_ERROR, /* the last try failed, or nobody can look */
-        CERTIFICATE_STATES,
-} CertificateState;
-
-typedef enum ClusterProof {
-        PROOF_PROVEN,
-        PROOF_OWED,
-        PROOF_REFUSED,
-        PROOF_UNVERIFIABLE, /* no TCP: loaded, but nothing can be seen */
-        PROOF_STATES,
-} ClusterProof;
-
-/* The monitoring plugins' convention. */
-typedef enum Health { HEALTH_OK, HEALTH_WARNING, HEALTH_CRITICAL, HEALTH_UNKNOWN } Health;
+#include "daemon/proof.h"
+#include "daemon/step.h"
 
 typedef struct PlanCertificate {
         CertificateState state;
@@ -104,12 +65,6 @@ typedef struct PlanInput {
 int plan_make(const PlanInput *input, Plan **ret, Error *reterr);
 Plan *plan_free(Plan *plan);
 DEFINE_CLEANUP(Plan *, plan_free);
-
-/* Words for verbs and states, as text and JSON write them. */
-const char *step_verb_name(StepVerb verb);
-const char *certificate_state_name(CertificateState state);
-const char *cluster_proof_name(ClusterProof proof);
-const char *health_name(Health health); /* OK WARNING CRITICAL UNKNOWN */
 
 /* When the leaf is renewed: notAfter - renew_before, and earlier by a jitter that is the same for
  * the same host and name: at most a twentieth of lifetime - renew_before, none where that is under

@@ -1,0 +1,277 @@
+#include "daemon/draft.h"
+
+#include "common/clock.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+void draft_done(Draft *draft)
+{
+        due_done(&draft->due);
+        free(draft->obstacle);
+        *draft = (Draft){0};
+}
+
+static const ObservedSet *set_of(const DraftInput *input, size_t index)
+{
+        return &input->due.observation->sets[index];
+}
+
+static size_t authority_index(const DraftInput *input, size_t index)
+{
+        const Policy *policy = input->due.policy;
+
+        return (size_t)(policy->certificates[index].authority - policy->authorities);
+}
+
+static bool is_published(const ObservedSet *set)
+{
+        return set->has_leaf && (set->state == SET_OURS || set->state == SET_DAMAGED);
+}
+
+bool draft_is_foreign(const Draft *draft, const ObservedSet *set)
+{
+        return set->state == SET_FOREIGN || (set->defects & SET_SERVICE_FOREIGN) ||
+               (set->state == SET_ABSENT && draft->foreign);
+}
+
+static int obstruct(Draft *draft, CertificateState state, Health health, const char *sentence,
+                    Error *reterr)
+{
+        draft->obstacle = strdup(sentence);
+        draft->obstacle_state = state;
+        draft->obstacle_health = health;
+        return draft->obstacle ? 0 : error_oom(reterr);
+}
+
+/* What keeps a leaf from being issued. */
+static int find_unsigned(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
+{
+        const Issuer *issuer = &input->issuers.items[authority_index(input, index)];
+
+        switch (issuer->state) {
+        case ISSUER_READY:
+        case ISSUER_BLANK:
+                break;
+        case ISSUER_LOST:
+                return obstruct(draft, CERTIFICATE_HELD, HEALTH_CRITICAL, issuer->problem, reterr);
+        case ISSUER_BARRED:
+                return obstruct(draft, CERTIFICATE_HELD, HEALTH_WARNING, issuer->problem, reterr);
+        case ISSUER_SILENT:
+        case ISSUER_ENDED:
+                return obstruct(draft, CERTIFICATE_ERROR, HEALTH_WARNING, issuer->problem, reterr);
+        }
+        if (!issuers_heard(&input->issuers, input->due.policy,
+                           &input->due.policy->certificates[index]))
+                return obstruct(draft, CERTIFICATE_ERROR, HEALTH_WARNING, input->issuers.silence,
+                                reterr);
+        return 0;
+}
+
+/* Troubles that are told even while nothing is due: sooner or later something will be. */
+static int find_standing(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
+{
+        const Issuer *issuer = &input->issuers.items[authority_index(input, index)];
+        _cleanup_(freep) char *problem = NULL;
+
+        if (issuer->state == ISSUER_LOST)
+                return obstruct(draft, CERTIFICATE_HELD, HEALTH_CRITICAL, issuer->problem, reterr);
+        if (issuers_know_set(&input->issuers, input->due.policy, input->due.observation, index,
+                             &problem))
+                return 0;
+        return problem ? obstruct(draft, CERTIFICATE_HELD, HEALTH_WARNING, problem, reterr)
+                       : error_oom(reterr);
+}
+
+static int find_obstacle(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
+{
+        int r;
+
+        if (draft->due.kind != DUE_NOTHING && input->held)
+                return obstruct(draft, CERTIFICATE_HELD, HEALTH_CRITICAL, input->held, reterr);
+        r = find_standing(input, index, draft, reterr);
+        if (r < 0 || draft->obstacle)
+                return r;
+        if (draft->due.kind == DUE_ISSUE)
+                r = find_unsigned(input, index, draft, reterr);
+        if (r < 0 || draft->obstacle)
+                return r;
+        if (draft->due.kind != DUE_NOTHING && draft->override)
+                return obstruct(draft, CERTIFICATE_HELD, HEALTH_WARNING, draft->override, reterr);
+        return 0;
+}
+
+/* The failure that a due set waits out: its own, or that of the CA to be made; NULL for none. A
+ * request overrides every back-off. */
+static const Attempt *find_wait(const DraftInput *input, size_t index, const Draft *draft)
+{
+        const Memory *memory = input->due.memory;
+        size_t a = authority_index(input, index);
+
+        if (memory->certificates[index].is_requested)
+                return NULL;
+        if (attempt_is_waiting(&memory->certificates[index].attempt, input->boot_usec))
+                return &memory->certificates[index].attempt;
+        if (draft->due.kind == DUE_ISSUE && input->issuers.items[a].state == ISSUER_BLANK &&
+            attempt_is_waiting(&memory->authorities[a].attempt, input->boot_usec))
+                return &memory->authorities[a].attempt;
+        return NULL;
+}
+
+int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
+{
+        const ObservedSet *set = set_of(input, index);
+        const Attempt *wait;
+        int r;
+
+        draft->is_foreign = draft_is_foreign(draft, set);
+        if (draft->is_foreign || set->state == SET_UNKNOWN)
+                return 0;
+        r = due_find(&input->due, index, &draft->due, reterr);
+        if (r < 0)
+                return r;
+        r = find_obstacle(input, index, draft, reterr);
+        if (r < 0 || draft->obstacle || draft->due.kind == DUE_NOTHING)
+                return r;
+        wait = find_wait(input, index, draft);
+        if (wait) {
+                draft->is_waiting = true;
+                draft->retry_boot_usec = wait->retry_boot_usec;
+                return 0;
+        }
+        draft->is_publishing = true;
+        draft->is_issuing = draft->due.kind == DUE_ISSUE;
+        return 0;
+}
+
+static const char *foreign_sentence(const Draft *draft, const ObservedSet *set, Text *text)
+{
+        if (set->problem)
+                return set->problem;
+        if (set->state == SET_ABSENT && draft->foreign) {
+                text_addf(text, "the configuration file of cluster %s was not made by pgcertd",
+                          draft->foreign->name);
+                return text_content(text);
+        }
+        return "a file of the policy was not made by pgcertd";
+}
+
+static const char *expired_sentence(const Draft *draft, const ObservedSet *set,
+                                    const Attempt *attempt, int64_t now_usec, Text *text)
+{
+        char at[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
+
+        text_addf(text, "the leaf expired at %s, and it is %s",
+                  clock_format(set->leaf.not_after_usec, at), clock_format(now_usec, now));
+        if (draft->obstacle)
+                text_addf(text, ": %s", draft->obstacle);
+        else if (attempt->failures > 0 && attempt->error)
+                text_addf(text, ": %s", attempt->error);
+        return text_content(text);
+}
+
+static const char *refused_sentence(const Draft *draft, const ObservedSet *set,
+                                    const Attempt *attempt, Text *text)
+{
+        if (draft->blame)
+                return draft->blame;
+        if (attempt->failures > 0 && attempt->error)
+                return attempt->error;
+        text_addf(text, "PostgreSQL refused generation %" PRIu32 ", which was put back",
+                  set->refused);
+        return text_content(text);
+}
+
+/* The sentence of what a waiting set waits out. */
+static const char *waiting_sentence(const DraftInput *input, size_t index)
+{
+        const Attempt *own = &input->due.memory->certificates[index].attempt;
+        const Attempt *authority =
+                &input->due.memory->authorities[authority_index(input, index)].attempt;
+
+        if (attempt_is_waiting(own, input->boot_usec) && own->error)
+                return own->error;
+        return authority->error ? authority->error : "the last try failed";
+}
+
+/* The state, by precedence: what matters most to a reader comes first. Returns the sentence. */
+static const char *find_state(const DraftInput *input, size_t index, const Draft *draft,
+                              DraftRow *row, Text *text)
+{
+        const ObservedSet *set = set_of(input, index);
+        const Attempt *attempt = &input->due.memory->certificates[index].attempt;
+
+        row->health = HEALTH_WARNING;
+        if (set->state == SET_UNKNOWN) {
+                row->health = HEALTH_CRITICAL;
+                row->state = CERTIFICATE_ERROR;
+                return set->problem ? set->problem : "nobody could look";
+        }
+        if (draft->is_foreign) {
+                row->state = CERTIFICATE_FOREIGN;
+                return foreign_sentence(draft, set, text);
+        }
+        if (!draft->is_issuing && is_published(set) &&
+            health_is_expired(set->leaf.not_after_usec, input->due.now_usec)) {
+                row->health = HEALTH_CRITICAL;
+                row->state = CERTIFICATE_EXPIRED;
+                return expired_sentence(draft, set, attempt, input->due.now_usec, text);
+        }
+        if (draft->obstacle) {
+                row->health = draft->obstacle_health;
+                row->state = draft->obstacle_state;
+                return draft->obstacle;
+        }
+        if (draft->is_refused || (is_published(set) && set->refused > set->generation)) {
+                row->state = CERTIFICATE_REFUSED;
+                return refused_sentence(draft, set, attempt, text);
+        }
+        if (draft->is_owed) {
+                row->state = CERTIFICATE_OWED;
+                return draft->blame;
+        }
+        if (draft->is_waiting) {
+                row->state = CERTIFICATE_ERROR;
+                return waiting_sentence(input, index);
+        }
+        row->state = draft->is_publishing ? CERTIFICATE_DUE : CERTIFICATE_OK;
+        row->health = draft->is_publishing && set->state != SET_OURS ? HEALTH_WARNING : HEALTH_OK;
+        return NULL;
+}
+
+int draft_row(const DraftInput *input, size_t index, const Draft *draft, DraftRow *ret,
+              Error *reterr)
+{
+        const ObservedSet *set = set_of(input, index);
+        Text text = {0};
+        const char *sentence;
+        int r = 0;
+
+        *ret = (DraftRow){0};
+        sentence = find_state(input, index, draft, ret, &text);
+        if (sentence) {
+                ret->error = strdup(sentence);
+                r = ret->error ? text_check(&text, reterr) : error_oom(reterr);
+        }
+        /* How long somebody else's files last is not known. */
+        if (set->state != SET_FOREIGN && draft->served_until_usec != USEC_INFINITY &&
+            health_is_at_risk(&input->due.policy->certificates[index], draft->served_until_usec,
+                              input->due.now_usec))
+                ret->health = HEALTH_CRITICAL;
+        text_done(&text);
+        return r;
+}
+
+const char *certificate_state_name(CertificateState state)
+{
+        static const char *const names[CERTIFICATE_STATES] = {
+                [CERTIFICATE_OK] = "ok",           [CERTIFICATE_DUE] = "due",
+                [CERTIFICATE_OWED] = "owed",       [CERTIFICATE_REFUSED] = "refused",
+                [CERTIFICATE_FOREIGN] = "foreign", [CERTIFICATE_HELD] = "held",
+                [CERTIFICATE_EXPIRED] = "expired", [CERTIFICATE_ERROR] = "error",
+        };
+
+        assert(state < CERTIFICATE_STATES);
+        return names[state];
+}

@@ -1,0 +1,75 @@
+/*
+ * One certificate of a plan: whether its set is published anew now, what stands in the way, and
+ * what its row says. Pure.
+ */
+#pragma once
+
+#include "daemon/due.h"
+#include "daemon/health.h"
+#include "daemon/issuer.h"
+
+/* What a set's row says (INTERFACE: certificate states). */
+typedef enum CertificateState {
+        CERTIFICATE_OK,
+        CERTIFICATE_DUE,     /* a step is due now */
+        CERTIFICATE_OWED,    /* published, not yet proved on some cluster */
+        CERTIFICATE_REFUSED, /* a PostgreSQL did not load it */
+        CERTIFICATE_FOREIGN,
+        CERTIFICATE_HELD, /* due, but held: broken policy, clock step, override, CA lost */
+        CERTIFICATE_EXPIRED,
+        CERTIFICATE_ERROR, /* the last try failed, or nobody can look */
+        CERTIFICATE_STATES,
+} CertificateState;
+
+typedef struct DraftInput {
+        DueInput due;
+        Issuers issuers;
+        const char *held; /* NULL, or why no step may be done */
+        int64_t boot_usec;
+} DraftInput;
+
+typedef struct Draft {
+        /* Given: what its clusters say of it. */
+        const PolicyCluster *foreign; /* whose configuration file is not ours; NULL for none */
+        const char *override;         /* who else makes a cluster's settings; NULL for nobody */
+        int64_t served_until_usec;    /* the first end that a reader meets; USEC_INFINITY */
+        bool has_reader;              /* a cluster that is there uses it */
+
+        /* Judged. */
+        Due due;
+        bool is_foreign;
+        bool is_issuing;
+        bool is_publishing; /* also where issuing */
+        bool is_waiting;    /* due, but in back-off until retry_boot_usec */
+        int64_t retry_boot_usec;
+        char *obstacle; /* why nothing is done for it; NULL where nothing stands in the way */
+        CertificateState obstacle_state;
+        Health obstacle_health;
+
+        /* Given after the clusters were judged, for the row. */
+        bool is_owed;
+        bool is_refused;
+        const char *blame; /* the sentence of the first such cluster; NULL */
+} Draft;
+
+void draft_done(Draft *draft);
+
+/* Whether the set is somebody else's. A foreign configuration file counts before the first
+ * publication alone: later it must not let the certificate expire. */
+bool draft_is_foreign(const Draft *draft, const ObservedSet *set);
+
+/* What is due and what stands in the way, for the certificate at index. */
+int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *reterr);
+
+typedef struct DraftRow {
+        CertificateState state;
+        Health health;
+        char *error; /* NULL, or a sentence; the caller's */
+} DraftRow;
+
+/* The row, as things stand before the steps. */
+int draft_row(const DraftInput *input, size_t index, const Draft *draft, DraftRow *ret,
+              Error *reterr);
+
+/* The word for a state, as text and JSON write it. */
+const char *certificate_state_name(CertificateState state);

@@ -1,0 +1,249 @@
+/*
+ * Every reason but the service file and the links comes with a fresh leaf: PostgreSQL loads a set
+ * all or nothing, so the leaf's fingerprint on the wire proves the bundle, the modes and the names
+ * too. The order of the reasons is that of what a reader would suffer from first.
+ */
+#include "daemon/due.h"
+
+#include "common/clock.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define JITTER_MIN_SPAN (3600 * USEC_PER_SEC)
+
+void due_done(Due *due)
+{
+        free(due->reason);
+        *due = (Due){0};
+}
+
+/* 64-bit FNV-1a over host and name, a NUL between them: spread, not secrecy. */
+static uint64_t hash_names(const char *host, const char *name)
+{
+        uint64_t hash = UINT64_C(14695981039346656037);
+
+        for (const char *p = host; *p; p++)
+                hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
+        hash *= UINT64_C(1099511628211);
+        for (const char *p = name; *p; p++)
+                hash = (hash ^ (uint8_t)*p) * UINT64_C(1099511628211);
+        return hash;
+}
+
+int64_t due_renew_at(const PolicyCertificate *certificate, int64_t not_after_usec, const char *host)
+{
+        int64_t span = certificate->lifetime_usec - certificate->renew_before_usec, jitter = 0;
+
+        if (span >= JITTER_MIN_SPAN)
+                jitter = (int64_t)(hash_names(host ? host : "", certificate->name) %
+                                   ((uint64_t)span / 20 + 1));
+        return usec_add(not_after_usec, -certificate->renew_before_usec - jitter);
+}
+
+static const ObservedAuthority *authority_of(const DueInput *input,
+                                             const PolicyAuthority *authority)
+{
+        return &input->observation->authorities[authority - input->policy->authorities];
+}
+
+/* Rule 6: whether a leaf issued at at_usec would end later than the one on disk. Where the signer
+ * is silent, its CA is taken to last. */
+static bool ends_later(const DueInput *input, const PolicyCertificate *certificate,
+                       const CertFacts *leaf, int64_t at_usec)
+{
+        const ObservedGeneration *current =
+                observed_authority_current(authority_of(input, certificate->authority));
+        int64_t end = usec_add(at_usec, certificate->lifetime_usec);
+
+        if (current && current->facts.not_after_usec < end)
+                end = current->facts.not_after_usec;
+        return end >= usec_add(leaf->not_after_usec, USEC_PER_SEC);
+}
+
+static int64_t rekey_at(const PolicyCertificate *certificate, const ObservedSet *set)
+{
+        return certificate->rekey_always ? USEC_INFINITY
+                                         : usec_add(set->key_made_usec, certificate->rekey_usec);
+}
+
+int64_t due_at(const DueInput *input, size_t index)
+{
+        const PolicyCertificate *certificate = &input->policy->certificates[index];
+        const ObservedSet *set = &input->observation->sets[index];
+        int64_t renew, rekey;
+
+        if (!set->has_leaf || (set->state != SET_OURS && set->state != SET_DAMAGED))
+                return USEC_INFINITY;
+        renew = due_renew_at(certificate, set->leaf.not_after_usec, input->host);
+        rekey = rekey_at(certificate, set);
+        if (!ends_later(input, certificate, &set->leaf,
+                        renew > input->now_usec ? renew : input->now_usec))
+                renew = USEC_INFINITY;
+        return renew < rekey ? renew : rekey;
+}
+
+static bool has_anchor(const ObservedBundle *bundle, const uint8_t key_id[CERT_KEY_ID])
+{
+        for (size_t i = 0; bundle && i < bundle->n; i++)
+                if (memcmp(bundle->anchors[i], key_id, CERT_KEY_ID) == 0)
+                        return true;
+        return false;
+}
+
+/* The first generation that the set's bundle should hold and does not; NULL for none. */
+static const ObservedGeneration *
+missing_anchor(const DueInput *input, const PolicyCertificate *certificate, const ObservedSet *set)
+{
+        const ObservedBundle *bundle = set->bundle < input->observation->n_bundles
+                                               ? &input->observation->bundles[set->bundle]
+                                               : NULL;
+
+        for (size_t i = 0; i < certificate->n_bundle; i++) {
+                const ObservedAuthority *authority = authority_of(input, certificate->bundle[i]);
+
+                for (size_t g = 0; g < authority->n_generations; g++)
+                        if (!has_anchor(bundle, authority->generations[g].facts.key_id))
+                                return &authority->generations[g];
+        }
+        return NULL;
+}
+
+/* Whether the leaf was issued by another authority than the policy's. A silent signer says nothing;
+ * a leaf without authorityKeyIdentifier neither. */
+static bool is_moved(const DueInput *input, const PolicyCertificate *certificate,
+                     const ObservedSet *set)
+{
+        static const uint8_t absent[CERT_KEY_ID];
+        const ObservedAuthority *authority = authority_of(input, certificate->authority);
+
+        if (!authority->known || memcmp(set->leaf.issuer_key_id, absent, CERT_KEY_ID) == 0)
+                return false;
+        for (size_t g = 0; g < authority->n_generations; g++)
+                if (memcmp(authority->generations[g].facts.key_id, set->leaf.issuer_key_id,
+                           CERT_KEY_ID) == 0)
+                        return false;
+        return true;
+}
+
+/* Reasons of the leaf's dates: it cannot be used now. */
+static bool find_by_validity(const CertFacts *leaf, int64_t now_usec, Text *reason)
+{
+        char at[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
+
+        clock_format(now_usec, now);
+        if (leaf->not_before_usec > now_usec)
+                text_addf(reason, "the leaf is not valid before %s, and it is %s",
+                          clock_format(leaf->not_before_usec, at), now);
+        else if (leaf->not_after_usec <= now_usec)
+                text_addf(reason, "the leaf expired at %s, and it is %s",
+                          clock_format(leaf->not_after_usec, at), now);
+        else
+                return false;
+        return true;
+}
+
+/* Reasons of the policy: what is published is not what it asks for. */
+static bool find_by_policy(const DueInput *input, const PolicyCertificate *certificate,
+                           const ObservedSet *set, Due *due, Text *reason)
+{
+        const ObservedGeneration *anchor;
+
+        if (set->defects & SET_KEY_TYPE) {
+                due->rekey = true;
+                text_addf(reason, "the policy wants a key of type %s",
+                          key_type_name(certificate->key));
+        } else if (set->defects & SET_NAMES) {
+                text_add(reason, "the policy wants another subject or other names");
+        } else if (set->defects & SET_USAGE) {
+                text_addf(reason, "the policy wants it for a %s",
+                          certificate->use == POLICY_SERVER ? "server" : "client");
+        } else if (set->defects & SET_MODE) {
+                text_add(reason, "owner, group or mode of a file is not as the policy wants");
+        } else if (is_moved(input, certificate, set)) {
+                text_addf(reason, "its authority is now %s", certificate->authority->name);
+        } else if ((anchor = missing_anchor(input, certificate, set))) {
+                text_addf(reason, "its trust bundle lacks %s", anchor->subject);
+        } else {
+                return false;
+        }
+        return true;
+}
+
+/* Reasons of time: the key's age, the leaf's end. */
+static bool find_by_time(const DueInput *input, const PolicyCertificate *certificate,
+                         const ObservedSet *set, Text *reason)
+{
+        int64_t rekey = rekey_at(certificate, set);
+        int64_t renew = due_renew_at(certificate, set->leaf.not_after_usec, input->host);
+        char at[CLOCK_TEXT_MAX];
+
+        if (input->now_usec >= rekey)
+                text_addf(reason, "a new key is due since %s", clock_format(rekey, at));
+        else if (input->now_usec >= renew &&
+                 ends_later(input, certificate, &set->leaf, input->now_usec))
+                text_addf(reason, "renewal is due since %s", clock_format(renew, at));
+        else
+                return false;
+        return true;
+}
+
+static bool find_issue(const DueInput *input, size_t index, Due *due, Text *reason)
+{
+        const PolicyCertificate *certificate = &input->policy->certificates[index];
+        const ObservedSet *set = &input->observation->sets[index];
+        const MemoryCertificate *memory = &input->memory->certificates[index];
+
+        if (memory->is_requested) {
+                due->rekey = memory->is_rekey_requested;
+                text_add(reason, due->rekey ? "a renewal with a new key was asked for"
+                                            : "a renewal was asked for");
+        } else if (set->state == SET_ABSENT) {
+                due->rekey = true;
+                text_add(reason, "no certificate yet");
+        } else if (set->state == SET_DAMAGED || !set->has_leaf) {
+                text_add(reason, set->problem ? set->problem : "the set is damaged");
+        } else if (!find_by_validity(&set->leaf, input->now_usec, reason) &&
+                   !find_by_policy(input, certificate, set, due, reason) &&
+                   !find_by_time(input, certificate, set, reason)) {
+                if (set->refused <= set->generation)
+                        return false;
+                text_addf(reason, "generation %" PRIu32 " was refused and put back", set->refused);
+        }
+        return true;
+}
+
+/* Whatever the reason, a key that is due is replaced along with the leaf. */
+static bool is_rekey_due(const DueInput *input, size_t index)
+{
+        const PolicyCertificate *certificate = &input->policy->certificates[index];
+        const ObservedSet *set = &input->observation->sets[index];
+
+        return certificate->rekey_always || (set->defects & SET_KEY_TYPE) ||
+               set->state == SET_ABSENT ||
+               (set->has_leaf && input->now_usec >= rekey_at(certificate, set));
+}
+
+int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr)
+{
+        const ObservedSet *set = &input->observation->sets[index];
+        Text reason = {0};
+
+        *ret = (Due){0};
+        if (set->state == SET_UNKNOWN || set->state == SET_FOREIGN ||
+            (set->defects & SET_SERVICE_FOREIGN))
+                return 0;
+        if (find_issue(input, index, ret, &reason)) {
+                ret->kind = DUE_ISSUE;
+                ret->rekey |= is_rekey_due(input, index);
+        } else if (set->defects & (SET_LINKS | SET_SERVICE)) {
+                ret->kind = DUE_PUBLISH;
+                text_add(&reason, set->defects & SET_LINKS
+                                          ? "a name that readers use is missing"
+                                          : "the service file is not as the policy wants");
+        } else {
+                return 0;
+        }
+        return text_take(&reason, &ret->reason, reterr);
+}

@@ -1,0 +1,42 @@
+/*
+ * When a set has to be published anew, and why, in words: what is on disk against what the policy
+ * wants, the time, and requests. Whether it can be done now is not asked here. Pure.
+ */
+#pragma once
+
+#include "common/observation.h"
+#include "daemon/memory.h"
+
+typedef enum DueKind {
+        DUE_NOTHING,
+        DUE_PUBLISH, /* links or the service file alone: the leaf stays */
+        DUE_ISSUE,   /* a new generation with a fresh leaf */
+} DueKind;
+
+typedef struct Due {
+        DueKind kind;
+        bool rekey;   /* with a new key */
+        char *reason; /* NULL where nothing is due */
+} Due;
+
+typedef struct DueInput {
+        const Policy *policy;
+        const Observation *observation;
+        const Memory *memory;
+        int64_t now_usec;
+        const char *host;
+} DueInput;
+
+void due_done(Due *due);
+
+/* The first reason that fits, for the certificate at index. A set that could not be looked at, or
+ * that is foreign, is never due. */
+int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr);
+
+/* When the set on disk will be due by time, for a leaf's end or for its key's age; USEC_INFINITY
+ * where nothing is planned: no leaf, or one as long as its CA (rule 6: it waits for the next). */
+int64_t due_at(const DueInput *input, size_t index);
+
+/* As plan_renew_at(). */
+int64_t due_renew_at(const PolicyCertificate *certificate, int64_t not_after_usec,
+                     const char *host);

@@ -1,0 +1,46 @@
+#include "daemon/step.h"
+
+#include <assert.h>
+#include <string.h>
+
+int steps_add(Steps *steps, StepVerb verb, size_t object, bool rekey, const char *reason,
+              Error *reterr)
+{
+        char *copy;
+
+        if (steps->n == steps->allocated) {
+                size_t allocated = steps->allocated ? steps->allocated * 2 : 16;
+                Step *items = reallocarray(steps->items, allocated, sizeof *items);
+
+                if (!items)
+                        return error_oom(reterr);
+                steps->items = items;
+                steps->allocated = allocated;
+        }
+        copy = strdup(reason);
+        if (!copy)
+                return error_oom(reterr);
+        steps->items[steps->n++] =
+                (Step){.verb = verb, .object = object, .rekey = rekey, .reason = copy};
+        return 0;
+}
+
+void steps_done(Steps *steps)
+{
+        for (size_t i = 0; i < steps->n; i++)
+                free(steps->items[i].reason);
+        free(steps->items);
+        *steps = (Steps){0};
+}
+
+const char *step_verb_name(StepVerb verb)
+{
+        static const char *const names[STEP_VERBS] = {
+                [STEP_AUTHORITY] = "authority", [STEP_ISSUE] = "issue", [STEP_PUBLISH] = "publish",
+                [STEP_CONFIGURE] = "configure", [STEP_LOAD] = "load",   [STEP_PROVE] = "prove",
+                [STEP_LOGIN] = "login",         [STEP_PRUNE] = "prune",
+        };
+
+        assert(verb < STEP_VERBS);
+        return names[verb];
+}

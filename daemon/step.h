@@ -1,0 +1,41 @@
+/*
+ * A step of a plan: a verb that one program carries out, its object, and the reason in words.
+ */
+#pragma once
+
+#include "common/error.h"
+
+#include <stdbool.h>
+
+typedef enum StepVerb {
+        STEP_AUTHORITY, /* make the CA: object is an authority */
+        STEP_ISSUE,     /* stage, issue and fill a new generation: a certificate */
+        STEP_PUBLISH,   /* preflight and switch; links and service file: a certificate */
+        STEP_CONFIGURE, /* write the configuration file: a cluster */
+        STEP_LOAD,      /* have the postmaster load: a cluster */
+        STEP_PROVE,     /* see the leaf served: a cluster */
+        STEP_LOGIN,     /* the logins and refusals that `verify` asks for: a cluster */
+        STEP_PRUNE,     /* remove old generations: a certificate */
+        STEP_VERBS,
+} StepVerb;
+
+typedef struct Step {
+        StepVerb verb;
+        size_t object; /* index into the policy's authorities, certificates or clusters */
+        bool rekey;    /* STEP_ISSUE: with a new key */
+        char *reason;  /* in words: "renewal is due since 2026-01-31T12:00:00Z" */
+} Step;
+
+typedef struct Steps {
+        Step *items;
+        size_t n;
+        size_t allocated;
+} Steps;
+
+/* Adds a step; the reason is copied. */
+int steps_add(Steps *steps, StepVerb verb, size_t object, bool rekey, const char *reason,
+              Error *reterr);
+void steps_done(Steps *steps);
+
+/* The word for a verb, as the dry run prints it. */
+const char *step_verb_name(StepVerb verb);
