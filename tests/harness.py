@@ -72,6 +72,12 @@ def majors():
     return found
 
 
+def client(bindir, name):
+    """psql and the like: of that PostgreSQL, or where it has none (a server alone), of the newest."""
+    places = [bindir, *reversed(sorted(glob.glob("/usr/lib/postgresql/*/bin")))]
+    return next((f"{p}/{name}" for p in places if os.access(f"{p}/{name}", os.X_OK)), name)
+
+
 def each_major(test):
     """Runs a test method once for each PostgreSQL, as self.bindir."""
     @functools.wraps(test)
@@ -215,7 +221,7 @@ class Postgres:
     def _is_ready(self):
         if self.process.poll() is not None:
             raise AssertionError(f"PostgreSQL does not start:\n{self.log()[-3000:]}")
-        return subprocess.run([f"{self.bindir}/pg_isready", "-q", "-h", str(self.directory), "-p",
+        return subprocess.run([client(self.bindir, "pg_isready"), "-q", "-h", str(self.directory), "-p",
                                str(self.port)], check=False).returncode == 0
 
     def stop(self):
@@ -244,7 +250,7 @@ class Postgres:
 
     def psql(self, conninfo, query="select 1", check=True, **environment):
         """The real psql on a conninfo; the port is this cluster's."""
-        return run(f"{self.bindir}/psql", "-XAtq", f"{conninfo} port={self.port}", "-c", query,
+        return run(client(self.bindir, "psql"), "-XAtq", f"{conninfo} port={self.port}", "-c", query,
                    check=check, env={"PATH": os.environ["PATH"], "HOME": str(self.directory),
                                      "PGCONNECT_TIMEOUT": "10", "LC_ALL": "C", **environment})
 
