@@ -1,1 +1,430 @@
-#include "common/error.h"
+#include "common/yaml.h"
+
+#include "common/yamlbytes.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <yaml.h>
+
+typedef struct Reader {
+        yaml_parser_t parser;
+        const char *file;
+        Errors *errors;
+        int first;    /* the first error's code, negative */
+        bool is_dead; /* the rest cannot be read */
+} Reader;
+
+static void yaml_done(YamlNode *node)
+{
+        for (size_t i = 0; i < node->n; i++)
+                yaml_done(&node->children[i]);
+        free(node->children);
+        free(node->key);
+        free(node->text);
+}
+
+YamlNode *yaml_free(YamlNode *node)
+{
+        if (node)
+                yaml_done(node);
+        free(node);
+        return NULL;
+}
+
+static void tell(Reader *reader, const Error *error)
+{
+        errors_add(reader->errors, error);
+        if (reader->first == 0)
+                reader->first = -error->code;
+}
+
+static void tell_at(Reader *reader, const yaml_mark_t *mark, const char *text)
+{
+        Error error;
+
+        error_at(&error, EINVAL, reader->file, (unsigned)mark->line + 1, (unsigned)mark->column + 1,
+                 "%s", text);
+        tell(reader, &error);
+}
+
+static void tell_oom(Reader *reader)
+{
+        Error error;
+
+        error_oom(&error);
+        tell(reader, &error);
+        reader->is_dead = true;
+}
+
+static void tell_libyaml(Reader *reader)
+{
+        const yaml_parser_t *parser = &reader->parser;
+        const yaml_mark_t *mark = &parser->problem_mark;
+        Error error;
+
+        reader->is_dead = true;
+        if (parser->error == YAML_MEMORY_ERROR) {
+                tell_oom(reader);
+                return;
+        }
+        error_at(&error, EINVAL, reader->file, (unsigned)mark->line + 1, (unsigned)mark->column + 1,
+                 "this is not YAML: %s%s%s",
+                 parser->problem ? parser->problem : "it cannot be read",
+                 parser->context ? " " : "", parser->context ? parser->context : "");
+        tell(reader, &error);
+}
+
+static bool next_event(Reader *reader, yaml_event_t *ret)
+{
+        if (reader->is_dead)
+                return false;
+        if (!yaml_parser_parse(&reader->parser, ret)) {
+                tell_libyaml(reader);
+                return false;
+        }
+        return true;
+}
+
+/* The length of a control character (or of a line separator, which some readers take for a line
+ * break) at the start of UTF-8 text, or 0. */
+static size_t control_length(const unsigned char *p)
+{
+        if (*p < 0x20 || *p == 0x7F)
+                return 1;
+        if (p[0] == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0)
+                return 2;
+        if (p[0] == 0xE2 && p[1] == 0x80 && (p[2] == 0xA8 || p[2] == 0xA9))
+                return 3;
+        return 0;
+}
+
+/* Moves the scalar's text out of an event; NULL and an error where it is not fit. */
+static char *take_text(Reader *reader, const yaml_event_t *event)
+{
+        const unsigned char *value = event->data.scalar.value;
+        size_t length = event->data.scalar.length;
+        char *text;
+
+        for (size_t i = 0; i < length; i++)
+                if (control_length(value + i) > 0) {
+                        tell_at(reader, &event->start_mark,
+                                value[i] == '\n'
+                                        ? "a text of several lines. HINT: Write it on one line."
+                                        : "a text with a control character. HINT: Remove it.");
+                        return NULL;
+                }
+        text = strndup((const char *)value, length);
+        if (!text)
+                tell_oom(reader);
+        return text;
+}
+
+static bool refuse_properties(Reader *reader, const yaml_event_t *event, const void *anchor,
+                              const void *tag)
+{
+        if (anchor)
+                tell_at(reader, &event->start_mark,
+                        "an anchor (&). HINT: Anchors and aliases are not read; write the values "
+                        "out, or use defaults.");
+        if (tag)
+                tell_at(reader, &event->start_mark,
+                        "a tag (!). HINT: Tags are not read; remove it, or quote the text.");
+        return anchor || tag;
+}
+
+static bool is_quoted(const yaml_event_t *event)
+{
+        return event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
+}
+
+static YamlNode *append(Reader *reader, YamlNode *parent, const YamlNode *child)
+{
+        YamlNode *children = parent->children;
+
+        /* Grows at every power of two. */
+        if ((parent->n & (parent->n - 1)) == 0) {
+                size_t room = parent->n > 0 ? parent->n * 2 : 1;
+
+                children = reallocarray(children, room, sizeof *children);
+                if (!children) {
+                        tell_oom(reader);
+                        return NULL;
+                }
+                parent->children = children;
+        }
+        children[parent->n] = *child;
+        return &children[parent->n++];
+}
+
+static void read_node(Reader *reader, const yaml_event_t *event, unsigned depth, YamlNode *ret);
+
+/* Reads one key and its value. A pair with a bad key is read over. */
+static void read_pair(Reader *reader, const yaml_event_t *event, unsigned depth, YamlNode *map)
+{
+        YamlNode pair = {.file = reader->file,
+                         .key_line = (unsigned)event->start_mark.line + 1,
+                         .key_column = (unsigned)event->start_mark.column + 1};
+        yaml_event_t value;
+
+        if (event->type == YAML_SCALAR_EVENT) {
+                pair.is_told = refuse_properties(reader, event, event->data.scalar.anchor,
+                                                 event->data.scalar.tag);
+                pair.is_key_quoted = is_quoted(event);
+                pair.key = take_text(reader, event);
+        } else {
+                YamlNode key = {0};
+
+                tell_at(reader, &event->start_mark,
+                        "a key that is not a text. HINT: Write a plain word before the colon.");
+                read_node(reader, event, depth, &key);
+                yaml_done(&key);
+        }
+        if (next_event(reader, &value)) {
+                read_node(reader, &value, depth, &pair);
+                yaml_event_delete(&value);
+        }
+        if (!pair.key || reader->is_dead || !append(reader, map, &pair)) {
+                map->is_told |= !pair.key;
+                yaml_done(&pair);
+        }
+}
+
+static void read_item(Reader *reader, const yaml_event_t *event, unsigned depth, YamlNode *list)
+{
+        YamlNode item = {.file = reader->file};
+
+        read_node(reader, event, depth, &item);
+        if (reader->is_dead || !append(reader, list, &item))
+                yaml_done(&item);
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+        const YamlNode *x = *(YamlNode *const *)a, *y = *(YamlNode *const *)b;
+        int r = strcmp(x->key, y->key);
+
+        return r != 0 ? r : (x > y) - (x < y);
+}
+
+/* Tells every key that stands in the map a second time. */
+static void check_duplicates(Reader *reader, YamlNode *map)
+{
+        _cleanup_(freep) YamlNode **sorted = NULL;
+        char excerpt[YAML_EXCERPT_MAX];
+
+        if (map->n < 2 || reader->is_dead)
+                return;
+        sorted = calloc(map->n, sizeof *sorted);
+        if (!sorted) {
+                tell_oom(reader);
+                return;
+        }
+        for (size_t i = 0; i < map->n; i++)
+                sorted[i] = &map->children[i];
+        qsort(sorted, map->n, sizeof *sorted, compare_keys);
+        for (size_t i = 1; i < map->n; i++) {
+                Error error;
+
+                if (strcmp(sorted[i - 1]->key, sorted[i]->key) != 0)
+                        continue;
+                sorted[i]->is_told = true;
+                error_at(&error, EINVAL, reader->file, sorted[i]->key_line, sorted[i]->key_column,
+                         "the key \"%s\" stands here a second time, first at line %u. HINT: "
+                         "Remove one of them.",
+                         yaml_excerpt(sorted[i]->key, excerpt), sorted[i - 1]->key_line);
+                tell(reader, &error);
+        }
+}
+
+static void read_collection(Reader *reader, unsigned depth, YamlNode *node)
+{
+        yaml_event_type_t end =
+                node->kind == YAML_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
+        yaml_event_t event;
+        bool is_end = false;
+
+        while (!is_end && next_event(reader, &event)) {
+                is_end = event.type == end;
+                if (!is_end && node->kind == YAML_MAP)
+                        read_pair(reader, &event, depth + 1, node);
+                else if (!is_end)
+                        read_item(reader, &event, depth + 1, node);
+                yaml_event_delete(&event);
+        }
+        if (node->kind == YAML_MAP)
+                check_duplicates(reader, node);
+}
+
+/* Reads what the event begins. The marks of an empty value are those of the place where it is
+ * missed. */
+static void read_node(Reader *reader, const yaml_event_t *event, unsigned depth, YamlNode *ret)
+{
+        bool is_scalar = event->type == YAML_SCALAR_EVENT;
+
+        ret->line = (unsigned)event->start_mark.line + 1;
+        ret->column = (unsigned)event->start_mark.column + 1;
+        if (is_scalar) {
+                ret->is_told |= refuse_properties(reader, event, event->data.scalar.anchor,
+                                                  event->data.scalar.tag);
+                ret->is_quoted = is_quoted(event);
+                ret->text = take_text(reader, event);
+        } else if (event->type == YAML_SEQUENCE_START_EVENT) {
+                ret->kind = YAML_LIST;
+                ret->is_told |= refuse_properties(reader, event, event->data.sequence_start.anchor,
+                                                  event->data.sequence_start.tag);
+        } else if (event->type == YAML_MAPPING_START_EVENT) {
+                ret->kind = YAML_MAP;
+                ret->is_told |= refuse_properties(reader, event, event->data.mapping_start.anchor,
+                                                  event->data.mapping_start.tag);
+        } else {
+                tell_at(reader, &event->start_mark,
+                        "an alias (*). HINT: Anchors and aliases are not read; write the values "
+                        "out, or use defaults.");
+        }
+        if (ret->kind == YAML_TEXT && !ret->text && !reader->is_dead) {
+                ret->is_told = true;
+                ret->text = strdup("");
+                if (!ret->text)
+                        tell_oom(reader);
+        }
+        if (ret->kind == YAML_TEXT)
+                return;
+        if (depth > YAML_DEPTH_MAX) {
+                tell_at(reader, &event->start_mark,
+                        "this is nested more than 8 deep. HINT: See pgcertd.yaml(5) for the "
+                        "shape of a policy.");
+                reader->is_dead = true;
+                return;
+        }
+        read_collection(reader, depth, ret);
+}
+
+static void set_parents(YamlNode *node)
+{
+        for (size_t i = 0; i < node->n; i++) {
+                node->children[i].parent = node;
+                set_parents(&node->children[i]);
+        }
+}
+
+static void read_document(Reader *reader, const yaml_event_t *event, YamlNode **ret)
+{
+        bool is_first = !*ret;
+
+        if (event->type == YAML_DOCUMENT_START_EVENT && !is_first) {
+                tell_at(reader, &event->start_mark,
+                        "a second document. HINT: Remove the line with ---, or use conf.d.");
+                reader->is_dead = true;
+        } else if (event->type == YAML_DOCUMENT_START_EVENT &&
+                   event->data.document_start.tag_directives.start !=
+                           event->data.document_start.tag_directives.end) {
+                tell_at(reader, &event->start_mark, "a %TAG line. HINT: Remove it.");
+        } else if (event->type == YAML_SCALAR_EVENT || event->type == YAML_ALIAS_EVENT ||
+                   event->type == YAML_SEQUENCE_START_EVENT ||
+                   event->type == YAML_MAPPING_START_EVENT) {
+                *ret = calloc(1, sizeof **ret);
+                if (!*ret) {
+                        tell_oom(reader);
+                        return;
+                }
+                (*ret)->file = reader->file;
+                read_node(reader, event, 1, *ret);
+        }
+}
+
+static void read_stream(Reader *reader, YamlNode **ret)
+{
+        yaml_event_t event;
+        bool is_end = false;
+
+        while (!is_end && next_event(reader, &event)) {
+                is_end = event.type == YAML_STREAM_END_EVENT;
+                read_document(reader, &event, ret);
+                yaml_event_delete(&event);
+        }
+        if (!reader->is_dead && !*ret) {
+                yaml_mark_t start = {0};
+
+                tell_at(reader, &start,
+                        "there is nothing in this file. HINT: Begin with version: 1.");
+        }
+}
+
+int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, Errors *errors)
+{
+        Reader reader = {.file = file, .errors = errors};
+        _cleanup_(yaml_freep) YamlNode *root = NULL;
+        int r = yamlbytes_check(file, data, size, errors);
+
+        *ret = NULL;
+        if (r < 0)
+                return r;
+        if (!yaml_parser_initialize(&reader.parser)) {
+                tell_oom(&reader);
+                return reader.first;
+        }
+        yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
+        yaml_parser_set_input_string(&reader.parser, data, size);
+        read_stream(&reader, &root);
+        yaml_parser_delete(&reader.parser);
+        if (root)
+                set_parents(root);
+        if (!reader.is_dead)
+                *ret = TAKE_PTR(root);
+        return reader.first;
+}
+
+YamlNode *yaml_find(const YamlNode *map, const char *key)
+{
+        if (!map || map->kind != YAML_MAP)
+                return NULL;
+        for (size_t i = 0; i < map->n; i++)
+                if (strcmp(map->children[i].key, key) == 0)
+                        return &map->children[i];
+        return NULL;
+}
+
+bool yaml_is_ambiguous(const char *text)
+{
+        static const char *const words[] = {"",   "~",  "null", "y",    "yes",  "n",
+                                            "no", "on", "off",  "true", "false"};
+
+        for (size_t i = 0; i < ELEMENTSOF(words); i++)
+                if (strcasecmp(text, words[i]) == 0)
+                        return true;
+        return false;
+}
+
+const char *yaml_excerpt(const char *text, char buffer[YAML_EXCERPT_MAX])
+{
+        size_t size = strlen(text), kept = YAML_EXCERPT_MAX - 4;
+
+        if (size < YAML_EXCERPT_MAX)
+                return strcpy(buffer, text);
+        while (kept > 0 && ((unsigned char)text[kept] & 0xC0) == 0x80)
+                kept--;
+        memcpy(buffer, text, kept);
+        strcpy(buffer + kept, "...");
+        return buffer;
+}
+
+const char *yaml_path(const YamlNode *node, char buffer[YAML_PATH_MAX])
+{
+        const YamlNode *chain[YAML_DEPTH_MAX + 2];
+        char excerpt[YAML_EXCERPT_MAX];
+        size_t n = 0, size = 0;
+
+        buffer[0] = '\0';
+        for (; node && n < ELEMENTSOF(chain); node = node->parent)
+                if (node->key)
+                        chain[n++] = node;
+        while (n > 0 && size < YAML_PATH_MAX) {
+                n--;
+                size += (size_t)snprintf(buffer + size, YAML_PATH_MAX - size, "%s%s",
+                                         size > 0 ? "." : "", yaml_excerpt(chain[n]->key, excerpt));
+        }
+        return buffer;
+}

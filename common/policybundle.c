@@ -1,0 +1,91 @@
+#include "common/policybundle.h"
+
+/* That the set of a certificate meets an authority. */
+typedef struct Meeting {
+        PolicyCertificate *certificate;
+        const PolicyAuthority *authority;
+} Meeting;
+
+typedef struct Meetings {
+        Meeting *items;
+        size_t n;
+} Meetings;
+
+static void meetings_done(Meetings *meetings)
+{
+        free(meetings->items);
+}
+
+static void add(Meetings *meetings, const PolicyCertificate *certificate,
+                const PolicyAuthority *authority, const Policy *policy)
+{
+        if (!certificate || !authority)
+                return;
+        meetings->items[meetings->n++] = (Meeting){
+                .certificate = &policy->certificates[certificate - policy->certificates],
+                .authority = authority,
+        };
+}
+
+/* A set's own authority first, then the others in the policy's order. */
+static int compare(const void *a, const void *b)
+{
+        const Meeting *x = a, *y = b;
+        bool x_own = x->authority == x->certificate->authority;
+        bool y_own = y->authority == y->certificate->authority;
+
+        if (x->certificate != y->certificate)
+                return x->certificate < y->certificate ? -1 : 1;
+        if (x_own != y_own)
+                return x_own ? -1 : 1;
+        return (x->authority > y->authority) - (x->authority < y->authority);
+}
+
+static int collect(PolicyDraft *draft, Meetings *ret)
+{
+        Policy *policy = draft->policy;
+        size_t room = policy->n_certificates + 1;
+
+        for (size_t i = 0; i < policy->n_clusters; i++)
+                room += 2 * policy->clusters[i].n_as;
+        ret->items = calloc(room, sizeof *ret->items);
+        if (!ret->items)
+                return policydraft_oom(draft);
+        for (size_t i = 0; i < policy->n_certificates; i++)
+                add(ret, &policy->certificates[i], policy->certificates[i].authority, policy);
+        for (size_t i = 0; i < policy->n_clusters; i++) {
+                const PolicyCluster *cluster = &policy->clusters[i];
+
+                for (size_t j = 0; j < cluster->n_as && cluster->certificate; j++) {
+                        add(ret, cluster->certificate, cluster->as[j]->authority, policy);
+                        add(ret, cluster->as[j], cluster->certificate->authority, policy);
+                }
+        }
+        qsort(ret->items, ret->n, sizeof *ret->items, compare);
+        return 0;
+}
+
+int policybundle_fill(PolicyDraft *draft)
+{
+        _cleanup_(meetings_done) Meetings meetings = {0};
+        int r = collect(draft, &meetings);
+        size_t end;
+
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < meetings.n; i = end) {
+                PolicyCertificate *certificate = meetings.items[i].certificate;
+
+                for (end = i; end < meetings.n && meetings.items[end].certificate == certificate;)
+                        end++;
+                certificate->bundle = calloc(end - i, sizeof *certificate->bundle);
+                if (!certificate->bundle)
+                        return policydraft_oom(draft);
+                for (size_t j = i; j < end; j++)
+                        if (j == i ||
+                            meetings.items[j].authority != meetings.items[j - 1].authority)
+                                certificate->bundle[certificate->n_bundle++] =
+                                        meetings.items[j].authority;
+        }
+        return 0;
+}

@@ -1,0 +1,100 @@
+#include "common/policydraft.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+static void add(Errors *errors, int code, const YamlNode *node, bool at_key, const char *key,
+                const char *format, va_list arguments) __attribute__((format(printf, 6, 0)));
+
+static void add(Errors *errors, int code, const YamlNode *node, bool at_key, const char *key,
+                const char *format, va_list arguments)
+{
+        char text[ERROR_TEXT_MAX], path[YAML_PATH_MAX];
+        Error error;
+
+        vsnprintf(text, sizeof text, format, arguments);
+        yaml_path(node, path);
+        error_at(&error, code, node->file, at_key ? node->key_line : node->line,
+                 at_key ? node->key_column : node->column, "%s%s%s%s%s", path,
+                 path[0] && key ? "." : "", key ? key : "", path[0] || key ? ": " : "", text);
+        errors_add(errors, &error);
+}
+
+int policydraft_refuse(PolicyDraft *draft, YamlNode *node, const char *format, ...)
+{
+        va_list arguments;
+
+        if (node->is_told)
+                return -EINVAL;
+        node->is_told = true;
+        va_start(arguments, format);
+        add(draft->errors, EINVAL, node, false, NULL, format, arguments);
+        va_end(arguments);
+        return -EINVAL;
+}
+
+int policydraft_refuse_key(PolicyDraft *draft, YamlNode *node, const char *format, ...)
+{
+        va_list arguments;
+
+        if (node->is_told)
+                return -EINVAL;
+        node->is_told = true;
+        va_start(arguments, format);
+        add(draft->errors, EINVAL, node, true, NULL, format, arguments);
+        va_end(arguments);
+        return -EINVAL;
+}
+
+int policydraft_refuse_missing(PolicyDraft *draft, YamlNode *map, const char *key,
+                               const char *format, ...)
+{
+        va_list arguments;
+
+        va_start(arguments, format);
+        add(draft->errors, EINVAL, map, false, key, format, arguments);
+        va_end(arguments);
+        return -EINVAL;
+}
+
+void policydraft_warn(PolicyDraft *draft, const YamlNode *node, const char *format, ...)
+{
+        va_list arguments;
+
+        va_start(arguments, format);
+        add(&draft->policy->warnings, EAGAIN, node, false, NULL, format, arguments);
+        va_end(arguments);
+}
+
+int policydraft_oom(PolicyDraft *draft)
+{
+        Error error;
+
+        error_oom(&error);
+        return errors_add(draft->errors, &error);
+}
+
+YamlNode *policydraft_node(const PolicyDraft *draft, PolicyKind kind, size_t i)
+{
+        return draft->nodes[kind][i];
+}
+
+bool policydraft_is_fit(const YamlNode *map, const char *key)
+{
+        const YamlNode *node = yaml_find(map, key);
+
+        return !node || !node->is_told;
+}
+
+const char *policydraft_words(const char *const *words, size_t n,
+                              char buffer[POLICYDRAFT_WORDS_MAX])
+{
+        size_t size = 0;
+
+        buffer[0] = '\0';
+        for (size_t i = 0; i < n && size < POLICYDRAFT_WORDS_MAX; i++)
+                size += (size_t)snprintf(buffer + size, POLICYDRAFT_WORDS_MAX - size, "%s%s",
+                                         i > 0 ? ", " : "", words[i]);
+        return buffer;
+}

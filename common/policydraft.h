@@ -1,0 +1,72 @@
+/*
+ * A policy that is being read: the tree it comes from, the objects made so far, and the errors with
+ * their places. And the form of the tables of keys that drive the reading.
+ */
+#pragma once
+
+#include "common/policymodel.h"
+#include "common/yaml.h"
+
+typedef struct PolicyDraft {
+        Policy *policy;
+        Errors *errors;
+        YamlNode **roots; /* the files' trees, NULL where one could not be read */
+        size_t n_roots;
+        YamlNode **nodes[POLICY_KINDS]; /* of the objects, in the order of the policy's arrays */
+        YamlNode *defaults;             /* NULL where not written */
+        bool is_incomplete;             /* objects are missing: what refers to them may be right */
+} PolicyDraft;
+
+typedef struct PolicyKey PolicyKey;
+typedef struct PolicySection PolicySection;
+
+/* Reads one value into the object that the section is about. What is wrong is refused at the node;
+ * the field is then left as it is. */
+typedef void PolicyRead(PolicyDraft *draft, const PolicyKey *key, YamlNode *node, void *object);
+
+struct PolicyKey {
+        const char *name;
+        PolicyRead *read;
+        size_t offset; /* of the field in the object */
+        bool is_required;
+        int64_t minimum; /* of a span */
+        int64_t maximum;
+        int64_t fallback;             /* of a span that is not written; 0: found later */
+        const char *const *words;     /* in the order of the enum; NULL at their end */
+        const PolicySection *section; /* of the keys below this one */
+};
+
+struct PolicySection {
+        const PolicyKey *keys;
+        size_t n;
+};
+
+/* Adds an error at the node, with its path, and marks the node; silent where it is marked. Returns
+ * -EINVAL. */
+int policydraft_refuse(PolicyDraft *draft, YamlNode *node, const char *format, ...) _printf_(3, 4);
+
+/* The same at the key's place. */
+int policydraft_refuse_key(PolicyDraft *draft, YamlNode *node, const char *format, ...)
+        _printf_(3, 4);
+
+/* Adds an error at the map, with the path of a key that is not there. */
+int policydraft_refuse_missing(PolicyDraft *draft, YamlNode *map, const char *key,
+                               const char *format, ...) _printf_(4, 5);
+
+/* Adds a warning at the node. */
+void policydraft_warn(PolicyDraft *draft, const YamlNode *node, const char *format, ...)
+        _printf_(3, 4);
+
+/* Adds the error that memory ran out; returns -ENOMEM. */
+int policydraft_oom(PolicyDraft *draft);
+
+/* The node of an object. */
+YamlNode *policydraft_node(const PolicyDraft *draft, PolicyKind kind, size_t i);
+
+/* Whether the key is not written, or written and not refused. */
+bool policydraft_is_fit(const YamlNode *map, const char *key);
+
+/* "a, b, c" into a buffer; returns it. */
+enum { POLICYDRAFT_WORDS_MAX = 400 };
+const char *policydraft_words(const char *const *words, size_t n,
+                              char buffer[POLICYDRAFT_WORDS_MAX]);

@@ -1,0 +1,161 @@
+#include "common/policymodel.h"
+
+#include <string.h>
+
+int policymodel_new(const char *file, Policy **ret, Error *reterr)
+{
+        Policy *policy = calloc(1, sizeof *policy);
+
+        if (!policy)
+                return error_oom(reterr);
+        policy->references = 1;
+        policy->file = strdup(file);
+        if (!policy->file) {
+                free(policy);
+                return error_oom(reterr);
+        }
+        *ret = policy;
+        return 0;
+}
+
+static void attributes_free(PolicyAttribute *items, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                free(items[i].type);
+                free(items[i].value);
+        }
+        free(items);
+}
+
+void policymodel_subject_done(PolicySubject *subject)
+{
+        attributes_free(subject->items, subject->n);
+        *subject = (PolicySubject){0};
+}
+
+PolicyService *policymodel_service_free(PolicyService *service)
+{
+        if (!service)
+                return NULL;
+        free(service->file);
+        free(service->name);
+        attributes_free(service->parameters, service->n_parameters);
+        free(service);
+        return NULL;
+}
+
+static void authority_done(PolicyAuthority *authority)
+{
+        free(authority->name);
+        policymodel_subject_done(&authority->subject);
+        for (size_t i = 0; i < authority->n_trust; i++)
+                free(authority->trust[i]);
+        free(authority->trust);
+        free(authority->adopt_certificate);
+        free(authority->adopt_key);
+}
+
+static void certificate_done(PolicyCertificate *certificate)
+{
+        free(certificate->name);
+        policymodel_subject_done(&certificate->subject);
+        for (size_t i = 0; i < certificate->n_names; i++)
+                free(certificate->names[i].text);
+        free(certificate->names);
+        free(certificate->role);
+        free(certificate->directory);
+        free(certificate->owner);
+        free(certificate->group);
+        for (size_t i = 0; i < POLICY_FILES; i++)
+                free(certificate->files[i]);
+        policymodel_service_free(certificate->service);
+        free(certificate->bundle);
+}
+
+static void cluster_done(PolicyCluster *cluster)
+{
+        free(cluster->name);
+        free(cluster->data_directory);
+        free(cluster->configuration);
+        free(cluster->as);
+        free(cluster->min_protocol);
+}
+
+Policy *policymodel_free(Policy *policy)
+{
+        if (!policy)
+                return NULL;
+        for (size_t i = 0; i < policy->n_authorities; i++)
+                authority_done(&policy->authorities[i]);
+        for (size_t i = 0; i < policy->n_certificates; i++)
+                certificate_done(&policy->certificates[i]);
+        for (size_t i = 0; i < policy->n_clusters; i++)
+                cluster_done(&policy->clusters[i]);
+        for (unsigned kind = 0; kind < POLICY_KINDS; kind++)
+                free(policy->by_name[kind]);
+        free(policy->authorities);
+        free(policy->certificates);
+        free(policy->clusters);
+        free(policy->file);
+        errors_done(&policy->warnings);
+        free(policy);
+        return NULL;
+}
+
+void *policymodel_objects(const Policy *policy, PolicyKind kind, size_t *ret_n, size_t *ret_size)
+{
+        switch (kind) {
+        case POLICY_AUTHORITIES:
+                *ret_n = policy->n_authorities;
+                *ret_size = sizeof *policy->authorities;
+                return policy->authorities;
+        case POLICY_CERTIFICATES:
+                *ret_n = policy->n_certificates;
+                *ret_size = sizeof *policy->certificates;
+                return policy->certificates;
+        case POLICY_CLUSTERS:
+                *ret_n = policy->n_clusters;
+                *ret_size = sizeof *policy->clusters;
+                return policy->clusters;
+        case POLICY_KINDS:
+                break;
+        }
+        *ret_n = *ret_size = 0;
+        return NULL;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+        return strcmp(((const PolicyIndex *)a)->name, ((const PolicyIndex *)b)->name);
+}
+
+int policymodel_sort(Policy *policy, Error *reterr)
+{
+        for (PolicyKind kind = 0; kind < POLICY_KINDS; kind++) {
+                size_t n, size;
+                char *objects = policymodel_objects(policy, kind, &n, &size);
+                PolicyIndex *index = calloc(n > 0 ? n : 1, sizeof *index);
+
+                if (!index)
+                        return error_oom(reterr);
+                for (size_t i = 0; i < n; i++)
+                        index[i] = (PolicyIndex){.name = *(char **)(objects + i * size),
+                                                 .object = objects + i * size};
+                qsort(index, n, sizeof *index, compare_names);
+                free(policy->by_name[kind]);
+                policy->by_name[kind] = index;
+        }
+        return 0;
+}
+
+void *policymodel_find(const Policy *policy, PolicyKind kind, const char *name)
+{
+        PolicyIndex wanted = {.name = name}, *found;
+        size_t n, size;
+
+        policymodel_objects(policy, kind, &n, &size);
+        if (!policy->by_name[kind])
+                return NULL;
+        found = bsearch(&wanted, policy->by_name[kind], n, sizeof wanted, compare_names);
+        return found ? found->object : NULL;
+}

@@ -1,0 +1,9 @@
+/*
+ * Writes a policy as YAML, complete with its defaults, so that reading it gives the same policy.
+ */
+#pragma once
+
+#include "common/policymodel.h"
+#include "common/text.h"
+
+void policyprint_write(const Policy *policy, Text *text);

@@ -1,0 +1,66 @@
+#include "common/yamlbytes.h"
+
+#include "common/yaml.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* The length of the UTF-8 character at the start of size bytes, or 0. */
+static size_t character_length(const unsigned char *p, size_t size)
+{
+        size_t n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
+
+        if (n == 0 || n > size || p[0] > 0xF4)
+                return 0;
+        for (size_t i = 1; i < n; i++)
+                if ((p[i] & 0xC0) != 0x80)
+                        return 0;
+        /* Overlong forms, surrogates, and what is past U+10FFFF. */
+        if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
+            (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
+                return 0;
+        return n;
+}
+
+static const char *judge(const unsigned char *p, size_t size, size_t *ret_length)
+{
+        *ret_length = character_length(p, size);
+        if (*ret_length == 0)
+                return "this is not UTF-8. HINT: Save the file as UTF-8.";
+        if (*p == 0)
+                return "a NUL byte. HINT: Save the file as UTF-8 text.";
+        if ((*p < 0x20 && *p != '\t' && *p != '\n' && *p != '\r') || *p == 0x7F ||
+            (p[0] == 0xC2 && p[1] < 0xA0 && p[1] != 0x85))
+                return "a control character. HINT: Remove it.";
+        return NULL;
+}
+
+int yamlbytes_check(const char *file, const void *data, size_t size, Errors *errors)
+{
+        const unsigned char *p = data;
+        unsigned line = 1, column = 1;
+        size_t length;
+        Error error;
+
+        if (size > YAML_SIZE_MAX) {
+                error_at(&error, EFBIG, file, 0, 0, "more than 8 MiB. HINT: Split the policy.");
+                return errors_add(errors, &error);
+        }
+        if (size >= 2 && (memcmp(p, "\xFF\xFE", 2) == 0 || memcmp(p, "\xFE\xFF", 2) == 0)) {
+                error_at(&error, EINVAL, file, 1, 1,
+                         "this is UTF-16. HINT: Save the file as UTF-8.");
+                return errors_add(errors, &error);
+        }
+        for (size_t i = size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; i < size;
+             i += length) {
+                const char *what = judge(p + i, size - i, &length);
+
+                if (what) {
+                        error_at(&error, EINVAL, file, line, column, "%s", what);
+                        return errors_add(errors, &error);
+                }
+                column = p[i] == '\n' ? 1 : column + 1;
+                line += p[i] == '\n';
+        }
+        return 0;
+}

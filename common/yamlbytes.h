@@ -1,0 +1,13 @@
+/*
+ * Whether a file's bytes are UTF-8 text (RFC 3629) at all, with the place of what is not: libyaml
+ * would tell an offset only, and guesses other encodings.
+ */
+#pragma once
+
+#include "common/error.h"
+
+#include <stddef.h>
+
+/* Adds an error for the first byte that is not text of a policy: not UTF-8, a control character
+ * other than a tab or a line's end, a NUL. -EFBIG over YAML_SIZE_MAX. 0 where all is fit. */
+int yamlbytes_check(const char *file, const void *data, size_t size, Errors *errors);
