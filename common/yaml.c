@@ -26,7 +26,7 @@ static void yaml_done(YamlNode *node)
         free(node->text);
 }
 
-YamlNode *yaml_free(YamlNode *node)
+YamlNode *yaml_node_free(YamlNode *node)
 {
         if (node)
                 yaml_done(node);
@@ -356,7 +356,7 @@ static void read_stream(Reader *reader, YamlNode **ret)
 int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, Errors *errors)
 {
         Reader reader = {.file = file, .errors = errors};
-        _cleanup_(yaml_freep) YamlNode *root = NULL;
+        _cleanup_(yaml_node_freep) YamlNode *root = NULL;
         int r = yamlbytes_check(file, data, size, errors);
 
         *ret = NULL;

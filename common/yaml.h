@@ -45,8 +45,9 @@ struct YamlNode {
  * read, NULL where there is none (or where the rest could not be read). Returns 0 or the code of
  * the first error. file must outlive the tree. */
 int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, Errors *errors);
-YamlNode *yaml_free(YamlNode *node);
-DEFINE_CLEANUP(YamlNode *, yaml_free);
+/* Not yaml_free(): libyaml exports that name for itself. */
+YamlNode *yaml_node_free(YamlNode *node);
+DEFINE_CLEANUP(YamlNode *, yaml_node_free);
 
 /* The value of a map's key; NULL where it is not written. */
 YamlNode *yaml_find(const YamlNode *map, const char *key);
