@@ -1,0 +1,53 @@
+/*
+ * What the operator is shown: the answers to pgcertctl's status, check and plan, as text for people
+ * and as JSON for programs. Pure: a function of what is given, with no I/O and no clock.
+ *
+ * Text fits a terminal of 80 columns, needs no knowledge of X.509, and is harmless to a terminal
+ * whatever a server wrote into its messages. It may change. JSON carries "version": 1 and only ever
+ * gains keys; times are RFC 3339 in UTC.
+ *
+ * A reader is whoever depends on one set of files: each cluster with its server certificate, each
+ * client certificate, and a server certificate that no cluster uses yet.
+ */
+#pragma once
+
+#include "daemon/plan.h"
+
+typedef struct Report {
+        const Policy *policy; /* in force; NULL where none ever was */
+        /* Of the last pass, made with that policy; NULL before the first. */
+        const Observation *observation;
+        const Memory *memory;
+        const Plan *plan;
+        int64_t now_usec;                /* realtime */
+        int64_t pass_usec;               /* when the last pass ended; 0: none yet */
+        const char *policy_error;        /* NULL, or why the files on disk are not in force */
+        int64_t policy_error_since_usec; /* and since when */
+        bool clock_synchronised;
+} Report;
+
+/* The health that the answer tells, and pgcertctl's exit status: the plan's, HEALTH_UNKNOWN before
+ * the first pass. */
+Health report_health(const Report *report);
+
+/* The first running cluster that uses the certificate; NULL for none. */
+const ObservedCluster *report_server(const Report *report, const PolicyCertificate *certificate);
+
+/* The parts of the report about one object; NULL where nothing is known yet. */
+const ObservedSet *report_set(const Report *report, size_t certificate);
+const PlanCertificate *report_certificate(const Report *report, size_t certificate);
+const ObservedCluster *report_observed(const Report *report, size_t cluster);
+const PlanCluster *report_cluster(const Report *report, size_t cluster);
+
+/* A table, a row per reader; what is wrong; one line to sum up. */
+void report_status(const Report *report, Text *text);
+void report_status_json(const Report *report, Text *text);
+
+/* The steps due now, each with its reason, then what comes next for each object. */
+void report_plan(const Report *report, Text *text);
+void report_plan_json(const Report *report, Text *text);
+
+/* Every set and cluster: what is wanted, on disk and served; what is wrong, why it matters, and
+ * what to do. The JSON is that of status with an array "findings". */
+void report_check(const Report *report, Text *text);
+void report_check_json(const Report *report, Text *text);
