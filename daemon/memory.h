@@ -36,6 +36,11 @@ typedef struct MemoryCluster {
         uint8_t loaded[CERT_FINGERPRINT];
         int64_t loaded_pid;
         int64_t loaded_started_sec;
+        /* For which leaf and postmaster a load was last tried, well or not: another one than these
+         * is not held up by the back-off. Zero pid: not told, the back-off holds. */
+        uint8_t tried[CERT_FINGERPRINT];
+        int64_t tried_pid;
+        int64_t tried_started_sec;
         bool is_refused; /* the last proof's verdict, with attempt.error */
         /* Logins and refusals that the policy asks for: when last looked at, and with which leaf.
          */
@@ -69,7 +74,7 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
 
 /* The outcome of a try. Back-off starts at min(5 s, check_every), doubles, and never exceeds
  * min(1 h, a tenth of left_usec), left_usec being what is left of renew_before (0 or less: the
- * start value). The sentence is copied. */
+ * start value), but never falls under 10 ms. The sentence is copied. */
 void attempt_failed(Attempt *attempt, const Policy *policy, int64_t boot_usec, int64_t left_usec,
                     const char *sentence);
 void attempt_succeeded(Attempt *attempt);

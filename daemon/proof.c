@@ -37,20 +37,24 @@ int64_t proof_served_until(const ObservedCluster *observed, const ObservedSet *s
         return has_disk_leaf(set) ? set->leaf.not_after_usec : USEC_INFINITY;
 }
 
-/* Whether the last load was tried with this postmaster and this leaf. */
-static bool is_same_load(const ProofInput *input)
+/* Whether this postmaster was made to load this leaf. */
+static bool is_loaded(const ProofInput *input)
 {
         return input->memory->loaded_pid == input->observed->pid &&
                input->memory->loaded_started_sec == input->observed->started_sec &&
                is_leaf(input->memory->loaded, input->set);
 }
 
-/* A failure holds a load up only while nothing has changed since: another postmaster or leaf is
- * tried at once. Never loaded yet: the failure is all that is known. */
-static bool is_backing_off(const ProofInput *input)
+/* Whether the failure that is waited out was of another postmaster or leaf: then it says nothing
+ * of this one. */
+static bool is_changed(const ProofInput *input)
 {
-        return attempt_is_waiting(&input->memory->attempt, input->boot_usec) &&
-               (input->memory->loaded_pid == 0 || is_same_load(input));
+        const MemoryCluster *memory = input->memory;
+
+        return memory->tried_pid != 0 &&
+               (memory->tried_pid != input->observed->pid ||
+                memory->tried_started_sec != input->observed->started_sec ||
+                !is_leaf(memory->tried, input->set));
 }
 
 static const char *configure_reason(const ProofInput *input)
@@ -83,9 +87,7 @@ static const char *load_reason(const ProofInput *input, const char *configure)
         case HANDSHAKE_PLAIN:
                 return "it has no TLS yet";
         case HANDSHAKE_NOT_TRIED:
-                return is_same_load(input) && input->memory->attempt.failures == 0
-                               ? NULL
-                               : "the leaf on disk was not loaded yet";
+                return is_loaded(input) ? NULL : "the leaf on disk was not loaded yet";
         case HANDSHAKE_REFUSED:
         case HANDSHAKE_TIMEOUT:
         case HANDSHAKE_BROKEN:
@@ -122,23 +124,28 @@ static const char *login_reason(const ProofInput *input, bool is_proving)
 static void find_steps(const ProofInput *input, Proof *proof)
 {
         const ObservedCluster *observed = input->observed;
+        bool is_waiting =
+                !input->is_issuing && attempt_is_waiting(&input->memory->attempt, input->boot_usec);
 
-        if (observed->state != CLUSTER_DOWN && observed->state != CLUSTER_RUNNING)
-                return;
-        if (observed->override)
+        if ((observed->state != CLUSTER_DOWN && observed->state != CLUSTER_RUNNING) ||
+            observed->override)
                 return;
         proof->configure = configure_reason(input);
+        if (proof->configure && is_waiting) {
+                proof->configure = NULL;
+                proof->is_waiting = true;
+        }
         if (observed->state == CLUSTER_DOWN)
                 return;
         proof->load = load_reason(input, proof->configure);
-        if (proof->load && !input->is_issuing && is_backing_off(input)) {
-                proof->configure = proof->load = NULL;
+        if (proof->load && is_waiting && !is_changed(input)) {
+                proof->load = NULL;
                 proof->is_waiting = true;
         }
-        if (proof->load && observed->served.outcome != HANDSHAKE_NOT_TRIED)
-                proof->prove = proof->load;
-        if (observed->served.outcome != HANDSHAKE_NOT_TRIED)
-                proof->login = login_reason(input, proof->prove);
+        if (observed->served.outcome == HANDSHAKE_NOT_TRIED)
+                return;
+        proof->prove = proof->load;
+        proof->login = login_reason(input, proof->prove);
 }
 
 static ClusterProof judge(const ProofInput *input)

@@ -278,16 +278,23 @@ int record_open(const char *state_dir, Record **ret, Error *reterr)
         return 0;
 }
 
-/* Between lines, so that a long run cannot grow the file either. */
-static int append_and_rotate(Record *record, Text *text)
+/* A proof that could be written is remembered, before a rotation carries the proofs over. Rotating
+ * here too keeps a long run from growing the file. */
+static int append_and_rotate(Record *record, Text *text, const Proven *proven, Error *reterr)
 {
         int r = append(record, text, &record->error);
 
-        return r >= 0 && is_too_large(record) ? rotate(record, &record->error) : r;
+        if (r >= 0 && proven)
+                r = remember(record, proven, &record->error);
+        if (r >= 0 && is_too_large(record))
+                r = rotate(record, &record->error);
+        if (r < 0 && reterr)
+                *reterr = record->error;
+        return r;
 }
 
 int record_published(Record *record, const char *certificate, const CertFacts *leaf,
-                     uint32_t generation, int64_t now_usec)
+                     uint32_t generation, int64_t now_usec, Error *reterr)
 {
         Text text = {0};
         Json json = {.text = &text};
@@ -299,11 +306,11 @@ int record_published(Record *record, const char *certificate, const CertFacts *l
         json_time(&json, "not_after", leaf->not_after_usec);
         json_integer(&json, "generation", generation);
         end_line(&json);
-        return append_and_rotate(record, &text);
+        return append_and_rotate(record, &text, NULL, reterr);
 }
 
 int record_refused(Record *record, const char *cluster, const uint8_t sha256[CERT_FINGERPRINT],
-                   const char *reason, int64_t now_usec)
+                   const char *reason, int64_t now_usec, Error *reterr)
 {
         Text text = {0};
         Json json = {.text = &text};
@@ -313,11 +320,11 @@ int record_refused(Record *record, const char *cluster, const uint8_t sha256[CER
         json_hex(&json, "sha256", sha256, CERT_FINGERPRINT);
         json_string(&json, "reason", reason);
         end_line(&json);
-        return append_and_rotate(record, &text);
+        return append_and_rotate(record, &text, NULL, reterr);
 }
 
 int record_proven(Record *record, const char *cluster, const uint8_t sha256[CERT_FINGERPRINT],
-                  int64_t now_usec)
+                  int64_t now_usec, Error *reterr)
 {
         Proven proven = {.usec = now_usec};
         Text text = {0};
@@ -332,11 +339,7 @@ int record_proven(Record *record, const char *cluster, const uint8_t sha256[CERT
         strcpy(proven.cluster, cluster);
         memcpy(proven.sha256, sha256, CERT_FINGERPRINT);
         add_proven(&json, &proven);
-        r = append(record, &text, &record->error);
-        if (r >= 0)
-                r = remember(record, &proven, &record->error);
-        if (r >= 0 && is_too_large(record))
-                r = rotate(record, &record->error);
+        r = append_and_rotate(record, &text, &proven, reterr);
         return r < 0 ? r : 1;
 }
 

@@ -27,18 +27,17 @@ int record_open(const char *state_dir, Record **ret, Error *reterr);
 Record *record_free(Record *record);
 DEFINE_CLEANUP(Record *, record_free);
 
-/* Each appends one line; now_usec is realtime. Returns 0 or a negative errno: a history that cannot
- * be written stops nothing, so the failure is also kept for record_take_error(). The next line goes
- * on after it. */
+/* Each appends one line; now_usec is realtime. A history that cannot be written stops nothing: the
+ * failure is also kept for record_take_error(), and the next line goes on after it. */
 int record_published(Record *record, const char *certificate, const CertFacts *leaf,
-                     uint32_t generation, int64_t now_usec);
+                     uint32_t generation, int64_t now_usec, Error *reterr);
 int record_refused(Record *record, const char *cluster, const uint8_t sha256[CERT_FINGERPRINT],
-                   const char *reason, int64_t now_usec);
+                   const char *reason, int64_t now_usec, Error *reterr);
 
 /* Only where the leaf differs from the cluster's last: returns 1 where a line was written, 0 where
  * it was known. */
 int record_proven(Record *record, const char *cluster, const uint8_t sha256[CERT_FINGERPRINT],
-                  int64_t now_usec);
+                  int64_t now_usec, Error *reterr);
 
 /* Moves the last failure since it was last asked for into ret; false where there was none. */
 bool record_take_error(Record *record, Error *ret);

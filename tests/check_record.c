@@ -81,7 +81,7 @@ static void prove(Record *record, const char *cluster, uint8_t leaf, int64_t use
 {
         uint8_t sha256[CERT_FINGERPRINT] = {leaf};
 
-        ck_assert_int_eq(record_proven(record, cluster, sha256, usec), wanted);
+        ck_assert_int_eq(record_proven(record, cluster, sha256, usec, NULL), wanted);
 }
 
 START_TEST(remembers_the_last_proof_over_a_restart)
@@ -127,9 +127,9 @@ START_TEST(writes_lines_that_others_can_read)
         _cleanup_(file_bytes_done) FileBytes bytes = {0};
         CertFacts leaf = {.serial = "0badcafe", .not_after_usec = 60 * USEC_PER_SEC};
 
-        ck_assert_int_eq(record_published(record, "server", &leaf, 7, 1500000), 0);
-        ck_assert_int_eq(record_refused(record, "main", leaf.sha256, "it said \"no\"\n", 2000000),
-                         0);
+        ck_assert_int_eq(record_published(record, "server", &leaf, 7, 1500000, NULL), 0);
+        ck_assert_int_eq(
+                record_refused(record, "main", leaf.sha256, "it said \"no\"\n", 2000000, NULL), 0);
         bytes = read_history("history.jsonl");
         ck_assert_str_eq((char *)bytes.data,
                          "{\"at\":\"1970-01-01T00:00:01Z\",\"at_usec\":1500000,"
@@ -205,7 +205,7 @@ START_TEST(rotates_a_large_file_and_carries_the_proofs_over)
 
         prove(record, "main", 7, 1, 1);
         for (int i = 0; i < 20000; i++)
-                ck_assert_int_eq(record_published(record, "server", &leaf, 1, i), 0);
+                ck_assert_int_eq(record_published(record, "server", &leaf, 1, i, NULL), 0);
         ck_assert_int_eq(fstatat(fd, "history.jsonl.1", &stat, 0), 0);
         ck_assert_int_gt(stat.st_size, RECORD_SIZE_MAX);
         ck_assert_int_eq(fstatat(fd, "history.jsonl", &stat, 0), 0);
@@ -275,7 +275,7 @@ START_TEST(tells_a_failed_write_and_goes_on)
         small = limit;
         small.rlim_cur = 200; /* in the middle of the second line */
         ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &small), 0);
-        ck_assert_int_lt(record_proven(record, "main", sha256, 2), 0);
+        ck_assert_int_lt(record_proven(record, "main", sha256, 2, NULL), 0);
         ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
         ck_assert(record_take_error(record, &error));
         ck_assert_int_ne(error.code, 0);
