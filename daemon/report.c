@@ -72,15 +72,6 @@ static const char *short_time(const Report *report, int64_t usec, char cell[CLOC
         return cell;
 }
 
-/* An instant in UTC in full, with a space between date and time. */
-static const char *long_time(int64_t usec, char cell[CLOCK_TEXT_MAX])
-{
-        clock_format(usec, cell);
-        if (strlen(cell) == strlen("2026-01-31T12:00:00Z"))
-                cell[10] = ' ';
-        return cell;
-}
-
 /* What a cluster serves, in a word, against what is on disk. */
 static const char *served_word(const ObservedCluster *observed, const ObservedSet *set)
 {
@@ -265,7 +256,7 @@ static void add_next(const Report *report, Text *line)
 
         if (!plan || !plan->next_what || plan->next_usec == USEC_INFINITY)
                 return;
-        text_addf(line, "; next: %s at %s", plan->next_what, long_time(plan->next_usec, when));
+        text_addf(line, "; next: %s at %s", plan->next_what, clock_format(plan->next_usec, when));
         if (plan->next_usec > report->now_usec)
                 text_addf(line, " (in %s)",
                           duration_format_rough(plan->next_usec - report->now_usec, left));
@@ -295,7 +286,7 @@ static void add_summary(const Report *report, size_t n, size_t troubled, Text *t
                 text_addf(&line, "%zu reader%s well, but see above", n, n == 1 ? " is" : "s are");
         if (health != HEALTH_UNKNOWN) {
                 add_next(report, &line);
-                text_addf(&line, "; last looked at %s", long_time(report->pass_usec, when));
+                text_addf(&line, "; last looked at %s", clock_format(report->pass_usec, when));
         }
         text->failed |= line.failed;
         text_add(text, "\n");
