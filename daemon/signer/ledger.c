@@ -1,1 +1,244 @@
-#include "common/error.h"
+#include "daemon/signer/ledger.h"
+
+#include "common/clock.h"
+#include "common/fdio.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const char file_name[] = "ledger.jsonl";
+
+static const char *const events[LEDGER_EVENTS] = {
+        [LEDGER_AUTHORITY] = "authority",
+        [LEDGER_ISSUED] = "issued",
+};
+
+struct Ledger {
+        int directory_fd; /* not owned */
+        int fd;
+};
+
+int ledger_open(int directory_fd, Ledger **ret, Error *reterr)
+{
+        _cleanup_(ledger_closep) Ledger *ledger = malloc(sizeof *ledger);
+        int r;
+
+        if (!ledger)
+                return error_oom(reterr);
+        *ledger = (Ledger){.directory_fd = directory_fd, .fd = -1};
+        ledger->fd =
+                openat(directory_fd, file_name,
+                       O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+        if (ledger->fd < 0)
+                return error_set(reterr, errno, "cannot open the ledger %s: %m", file_name);
+        r = fdio_sync(directory_fd, "the signer's state directory", reterr);
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(ledger);
+        return 0;
+}
+
+Ledger *ledger_close(Ledger *ledger)
+{
+        if (!ledger)
+                return NULL;
+        closep(&ledger->fd);
+        free(ledger);
+        return NULL;
+}
+
+static void entry_format(const LedgerEntry *entry, int64_t now_usec, Text *text)
+{
+        Json json = {.text = text};
+
+        json_object(&json, NULL);
+        json_integer(&json, "version", 1);
+        json_time(&json, "time", now_usec);
+        json_string(&json, "event", events[entry->event]);
+        json_string(&json, "authority", entry->authority);
+        json_integer(&json, "generation", entry->generation);
+        if (entry->event == LEDGER_ISSUED) {
+                json_string(&json, "certificate", entry->certificate);
+                json_string(&json, "use", entry->use == POLICY_SERVER ? "server" : "client");
+        }
+        json_string(&json, "serial", entry->facts->serial);
+        json_hex(&json, "sha256", entry->facts->sha256, CERT_FINGERPRINT);
+        json_time(&json, "not_before", entry->facts->not_before_usec);
+        json_time(&json, "not_after", entry->facts->not_after_usec);
+        json_object_end(&json);
+        text_add(text, "\n");
+}
+
+/* Whether the last line has no end: a crash or a full disk came in between. */
+static int is_torn(const Ledger *ledger, bool *ret, Error *reterr)
+{
+        struct stat stat;
+        char last;
+
+        if (fstat(ledger->fd, &stat) < 0)
+                return error_set(reterr, errno, "cannot look at the ledger: %m");
+        *ret = false;
+        if (stat.st_size == 0)
+                return 0;
+        if (pread(ledger->fd, &last, 1, stat.st_size - 1) != 1)
+                return error_set(reterr, EIO, "cannot read the end of the ledger");
+        *ret = last != '\n';
+        return 0;
+}
+
+int ledger_add(Ledger *ledger, const LedgerEntry *entries, size_t n, int64_t now_usec,
+               Error *reterr)
+{
+        _cleanup_(text_done) Text text = {0};
+        bool has_torn_end = false;
+        int r = is_torn(ledger, &has_torn_end, reterr);
+
+        assert(n <= LEDGER_BATCH_MAX);
+        if (r < 0)
+                return r;
+        if (has_torn_end)
+                text_add(&text, "\n");
+        for (size_t i = 0; i < n; i++)
+                entry_format(&entries[i], now_usec, &text);
+        r = text_check(&text, reterr);
+        if (r < 0)
+                return r;
+        r = fdio_write_all(ledger->fd, text_content(&text), text.size, "the ledger", reterr);
+        if (r < 0)
+                return r;
+        if (fdatasync(ledger->fd) < 0)
+                return error_set(reterr, errno, "cannot sync the ledger: %m");
+        return 0;
+}
+
+/* The value of a key that our writer made; false where the line has none. A quote inside a string
+ * is always escaped, so `"key":` cannot be a part of one. */
+static bool find_value(const char *line, const char *key, char *ret, size_t size)
+{
+        char pattern[32];
+        const char *start;
+        size_t length;
+
+        snprintf(pattern, sizeof pattern, "\"%s\":", key);
+        start = strstr(line, pattern);
+        if (!start)
+                return false;
+        start += strlen(pattern);
+        start += *start == '"';
+        length = strcspn(start, "\",}");
+        if (length >= size)
+                return false;
+        memcpy(ret, start, length);
+        ret[length] = '\0';
+        return true;
+}
+
+static bool has_value(const char *line, const char *key, const char *expected)
+{
+        char value[POLICY_NAME_MAX + 1];
+
+        return find_value(line, key, value, sizeof value) && strcmp(value, expected) == 0;
+}
+
+static bool find_instant(const char *line, const char *key, int64_t *ret_usec)
+{
+        char value[CLOCK_TEXT_MAX];
+        struct tm tm = {0};
+        const char *end;
+
+        if (!find_value(line, key, value, sizeof value))
+                return false;
+        end = strptime(value, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        if (!end || *end != '\0')
+                return false;
+        *ret_usec = (int64_t)timegm(&tm) * USEC_PER_SEC;
+        return true;
+}
+
+/* Calls visit for every whole line of ours until it returns other than 0, and returns that. */
+static int each_line(const Ledger *ledger, int (*visit)(const char *line, void *userdata),
+                     void *userdata, Error *reterr)
+{
+        int fd = openat(ledger->directory_fd, file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+        FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+        char line[LEDGER_LINE_MAX];
+        bool is_start = true;
+        int r = 0;
+
+        if (!file) {
+                r = error_set(reterr, errno, "cannot open the ledger %s: %m", file_name);
+                closep(&fd);
+                return r;
+        }
+        while (r == 0 && fgets(line, sizeof line, file)) {
+                bool is_end = strchr(line, '\n') != NULL;
+
+                if (is_start && is_end && line[0] == '{' && strstr(line, "}\n"))
+                        r = visit(line, userdata);
+                is_start = is_end;
+        }
+        if (r == 0 && ferror(file))
+                r = error_set(reterr, EIO, "cannot read the ledger");
+        fclose(file);
+        return r;
+}
+
+typedef struct Search {
+        const char *authority;
+        const char *serial;
+        char generation[16]; /* "" for all */
+        LedgerSummary summary;
+} Search;
+
+static int summarize_line(const char *line, void *userdata)
+{
+        Search *search = userdata;
+        int64_t not_after;
+
+        if (!has_value(line, "authority", search->authority) ||
+            (search->generation[0] && !has_value(line, "generation", search->generation)))
+                return 0;
+        if (has_value(line, "event", events[LEDGER_AUTHORITY]))
+                search->summary.authorities++;
+        if (!has_value(line, "event", events[LEDGER_ISSUED]))
+                return 0;
+        search->summary.issued++;
+        if (find_instant(line, "not_after", &not_after) &&
+            not_after > search->summary.last_not_after_usec)
+                search->summary.last_not_after_usec = not_after;
+        return 0;
+}
+
+int ledger_summarize(Ledger *ledger, const char *authority, uint32_t generation, LedgerSummary *ret,
+                     Error *reterr)
+{
+        Search search = {.authority = authority, .summary.last_not_after_usec = INT64_MIN};
+        int r;
+
+        if (generation > 0)
+                snprintf(search.generation, sizeof search.generation, "%u", (unsigned)generation);
+        r = each_line(ledger, summarize_line, &search, reterr);
+        if (r < 0)
+                return r;
+        *ret = search.summary;
+        return 0;
+}
+
+static int compare_serial(const char *line, void *userdata)
+{
+        const Search *search = userdata;
+
+        return has_value(line, "authority", search->authority) &&
+               has_value(line, "serial", search->serial);
+}
+
+int ledger_knows(Ledger *ledger, const char *authority, const char *serial, Error *reterr)
+{
+        Search search = {.authority = authority, .serial = serial};
+
+        return each_line(ledger, compare_serial, &search, reterr);
+}
