@@ -1,1 +1,342 @@
 #include "daemon/worker/generation.h"
+
+#include "common/key.h"
+#include "common/profile.h"
+#include "daemon/worker/service.h"
+#include "daemon/worker/staging.h"
+#include "daemon/worker/store.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { GENERATION_KEY_MAX = 65536 };
+
+/* One look: what was read before anything is parsed. */
+typedef struct Look {
+        Store store;
+        FileBytes files[POLICY_FILES];
+        int codes[POLICY_FILES]; /* of reading them */
+        uint8_t service;         /* ConfigurationState */
+        char *service_problem;
+        uint32_t refused;
+} Look;
+
+static void look_done(Look *look)
+{
+        store_done(&look->store);
+        for (size_t i = 0; i < POLICY_FILES; i++)
+                file_bytes_done(&look->files[i]);
+        free(look->service_problem);
+}
+
+/* Marks below current are of the past and are not told. */
+static uint32_t find_refused(const Store *store)
+{
+        for (size_t i = store->n_numbers; i > 0; i--) {
+                uint32_t number = store->numbers[i - 1];
+
+                if (store->has_current && number < store->current)
+                        break;
+                if (store_is_refused(store, number))
+                        return number;
+        }
+        return 0;
+}
+
+static void look_at_files(Look *look)
+{
+        const Store *store = &look->store;
+
+        for (PolicyFile i = 0; i < POLICY_FILES && store->current_fd >= 0; i++)
+                look->codes[i] = fdio_read(store->current_fd, store->certificate->files[i],
+                                           i == POLICY_KEY ? GENERATION_KEY_MAX : CERT_FILE_MAX,
+                                           &look->files[i], NULL);
+        look->service = (uint8_t)service_observe(store->fd, store->certificate, store->current,
+                                                 &look->service_problem);
+        look->refused = find_refused(store);
+}
+
+/* The digest is of digests, so that no buffer but the file's own ever holds the key. */
+static int look_digest(const Look *look, uint64_t tag, uint8_t ret[CERT_FINGERPRINT], Error *reterr)
+{
+        const Store *store = &look->store;
+        _cleanup_(text_done) Text text = {0};
+
+        text_addf(&text, "%" PRIx64 " %u %u %d %" PRIu32 " %" PRIu32 " %u %" PRId64 " %s\n", tag,
+                  store->state, store->names, store->has_current, store->current, look->refused,
+                  look->service, store->manifest.key_made_usec, store->problem.text);
+        for (size_t i = 0; i < POLICY_FILES; i++) {
+                const FileBytes *file = &look->files[i];
+                uint8_t digest[CERT_FINGERPRINT] = {0};
+
+                if (file->data)
+                        cert_digest(file->data, file->size, digest);
+                text_addf(&text, "%d %o %u %u ", look->codes[i], (unsigned)file->stat.st_mode,
+                          (unsigned)file->stat.st_uid, (unsigned)file->stat.st_gid);
+                text_add_bytes(&text, digest, sizeof digest);
+        }
+        if (text_check(&text, reterr) < 0)
+                return -ENOMEM;
+        cert_digest(text.data, text.size, ret);
+        return 0;
+}
+
+static int parse_bundle(const Look *look, uint8_t (**ret)[CERT_KEY_ID], size_t *ret_n,
+                        Error *reterr)
+{
+        const FileBytes *file = &look->files[POLICY_TRUST];
+        _cleanup_(cert_list_done) CertList list = {0};
+        _cleanup_(freep) void *memory = NULL;
+        uint8_t(*anchors)[CERT_KEY_ID];
+        int r = cert_list_parse(file->data, file->size, &list, reterr);
+
+        if (r < 0)
+                return r;
+        memory = anchors = calloc(list.n, sizeof *anchors);
+        if (!anchors)
+                return error_oom(reterr);
+        for (size_t i = 0; i < list.n && r == 0; i++) {
+                CertFacts facts;
+
+                r = cert_facts(list.items[i], &facts, reterr);
+                if (r == 0)
+                        memcpy(anchors[i], facts.key_id, CERT_KEY_ID);
+        }
+        if (r < 0)
+                return r;
+        *ret = TAKE_PTR(memory);
+        *ret_n = list.n;
+        return 0;
+}
+
+/* How the leaf differs from what the policy wants, as defects. */
+static int compare_leaf(const PolicyCertificate *certificate, const Cert *leaf, uint32_t *defects,
+                        Error *reterr)
+{
+        static const struct {
+                uint32_t profile;
+                uint32_t set;
+        } table[] = {{PROFILE_NAMES, SET_NAMES},
+                     {PROFILE_KEY_TYPE, SET_KEY_TYPE},
+                     {PROFILE_USAGE, SET_USAGE}};
+        uint32_t found;
+        int r = profile_check(leaf, certificate, &found, reterr);
+
+        for (size_t i = 0; i < ELEMENTSOF(table) && r == 0; i++)
+                if (found & table[i].profile)
+                        *defects |= table[i].set;
+        return r;
+}
+
+static int parse_pair(const Look *look, ObservedSet *ret, Error *reterr)
+{
+        const PolicyCertificate *certificate = look->store.certificate;
+        const FileBytes *file = look->files;
+        _cleanup_(cert_list_done) CertList chain = {0};
+        _cleanup_(key_freep) Key *key = NULL;
+        int r;
+
+        r = cert_list_parse(file[POLICY_CERTIFICATE].data, file[POLICY_CERTIFICATE].size, &chain,
+                            reterr);
+        if (r == 0)
+                r = cert_facts(chain.items[0], &ret->leaf, reterr);
+        if (r < 0)
+                return error_prefix(reterr, "%s", certificate->files[POLICY_CERTIFICATE]);
+        ret->has_leaf = true;
+        r = key_parse(file[POLICY_KEY].data, file[POLICY_KEY].size, &key, reterr);
+        if (r < 0)
+                return error_prefix(reterr, "%s", certificate->files[POLICY_KEY]);
+        if (!cert_has_key(chain.items[0], key))
+                return error_set(reterr, EINVAL, "the certificate in %s is not of the key in %s",
+                                 certificate->files[POLICY_CERTIFICATE],
+                                 certificate->files[POLICY_KEY]);
+        return compare_leaf(certificate, chain.items[0], &ret->defects, reterr);
+}
+
+static int check_read(const Look *look, Error *reterr)
+{
+        for (size_t i = 0; i < POLICY_FILES; i++)
+                if (look->codes[i] < 0)
+                        return error_set(reterr, -look->codes[i], "cannot read %s: %s",
+                                         look->store.certificate->files[i],
+                                         strerror(-look->codes[i]));
+        return 0;
+}
+
+static void find_defects(const Look *look, ObservedSet *ret)
+{
+        const Store *store = &look->store;
+
+        for (PolicyFile i = 0; i < POLICY_FILES; i++) {
+                FileMode mode = store_file_mode(store->certificate, i);
+
+                if (look->codes[i] == 0 && !store_file_fits(&look->files[i].stat, &mode))
+                        ret->defects |= SET_MODE;
+                if (!(store->names & (1u << i)))
+                        ret->defects |= SET_LINKS;
+        }
+        if (look->service == CONFIGURATION_FOREIGN)
+                ret->defects |= SET_SERVICE_FOREIGN;
+        if (look->service == CONFIGURATION_ABSENT || look->service == CONFIGURATION_STALE)
+                ret->defects |= SET_SERVICE;
+}
+
+/* Reads what current names. The leaf is told also where something else is wrong. */
+static int judge_published(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
+                           size_t *ret_n_anchors, Error *error)
+{
+        int r = check_read(look, error), s = 0;
+        Error pair;
+
+        find_defects(look, ret);
+        if (look->codes[POLICY_CERTIFICATE] == 0)
+                s = parse_pair(look, ret, &pair);
+        if (r == 0 && s < 0) {
+                *error = pair;
+                r = s;
+        }
+        if (r == 0 && parse_bundle(look, ret_anchors, ret_n_anchors, error) < 0)
+                r = error_prefix(error, "%s", look->store.certificate->files[POLICY_TRUST]);
+        return r;
+}
+
+/* Everything that takes parsing. What is wrong becomes the set's problem. */
+static int judge(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
+                 size_t *ret_n_anchors, Error *reterr)
+{
+        const Store *store = &look->store;
+        const char *problem = look->service_problem;
+        Error error = store->problem;
+        char name[STORE_NAME_MAX];
+
+        if (store->state == SET_OURS &&
+            judge_published(look, ret, ret_anchors, ret_n_anchors, &error) < 0) {
+                ret->state = SET_DAMAGED;
+                error_prefix(&error, "%s/%s", store->certificate->directory,
+                             store_generation_name(store->current, name));
+        }
+        if (ret->state == SET_DAMAGED || ret->state == SET_FOREIGN)
+                problem = error.text;
+        if (problem && !(ret->problem = strdup(problem)))
+                return error_oom(reterr);
+        return 0;
+}
+
+static bool is_known(const uint8_t *known, const uint8_t digest[CERT_FINGERPRINT])
+{
+        return known && memcmp(known, digest, CERT_FINGERPRINT) == 0;
+}
+
+/* No directory is a set that is absent; one that cannot be looked at is unknown, and why. */
+static int observe_closed(const Policy *policy, const Error *error, const uint8_t *known,
+                          ObservedSet *ret, Error *reterr)
+{
+        _cleanup_(text_done) Text text = {0};
+
+        text_addf(&text, "%" PRIx64 " %d %s", policy->tag, error->code, error->text);
+        if (text_check(&text, reterr) < 0)
+                return -ENOMEM;
+        cert_digest(text.data, text.size, ret->digest);
+        if (is_known(known, ret->digest))
+                return 1;
+        ret->state = error->code == ENOENT ? SET_ABSENT : SET_UNKNOWN;
+        if (error->code != ENOENT && !(ret->problem = strdup(error->text)))
+                return error_oom(reterr);
+        return 0;
+}
+
+int generation_observe(const Policy *policy, const PolicyCertificate *certificate,
+                       const uint8_t *known, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
+                       size_t *ret_n_anchors, Error *reterr)
+{
+        _cleanup_(look_done) Look look = {.store = STORE_EMPTY};
+        Error error;
+        int r = store_open(certificate, STORE_LOOK, &look.store, &error);
+
+        *ret = (ObservedSet){0};
+        *ret_anchors = NULL;
+        *ret_n_anchors = 0;
+        if (r < 0)
+                return observe_closed(policy, &error, known, ret, reterr);
+        look_at_files(&look);
+        r = look_digest(&look, policy->tag, ret->digest, reterr);
+        if (r < 0)
+                return r;
+        if (is_known(known, ret->digest))
+                return 1;
+        ret->state = look.store.state;
+        ret->generation = look.store.current;
+        ret->refused = look.refused;
+        ret->key_made_usec = look.store.manifest.key_made_usec;
+        return judge(&look, ret, ret_anchors, ret_n_anchors, reterr);
+}
+
+int generation_stage(const PolicyCertificate *certificate, bool rekey, int64_t now_usec,
+                     uint32_t *ret_generation, uint8_t **ret_csr, size_t *ret_csr_size,
+                     Error *reterr)
+{
+        _cleanup_(store_done) Store store = STORE_EMPTY;
+        int r = store_open(certificate, STORE_MAKE, &store, reterr);
+
+        if (r == 0)
+                r = store_check_ours(&store, reterr);
+        if (r == 0)
+                r = staging_discard(&store, reterr);
+        return r < 0 ? r
+                     : staging_begin(&store, rekey, now_usec, ret_generation, ret_csr, ret_csr_size,
+                                     reterr);
+}
+
+int generation_fill(const PolicyCertificate *certificate, uint32_t generation,
+                    const CertList *chain, const CertList *bundle, Error *reterr)
+{
+        _cleanup_(store_done) Store store = STORE_EMPTY;
+        int r = store_open(certificate, STORE_WRITE, &store, reterr);
+
+        if (r == 0)
+                r = store_check_ours(&store, reterr);
+        return r < 0 ? r : staging_fill(&store, generation, chain, bundle, reterr);
+}
+
+int generation_publish(PublishItem *items, size_t n, Error *reterr)
+{
+        return publication_run(items, n, reterr);
+}
+
+int generation_back(const PolicyCertificate *certificate, const char *reason, int64_t now_usec,
+                    uint32_t *ret_generation, Error *reterr)
+{
+        _cleanup_(store_done) Store store = STORE_EMPTY;
+        int r = store_open(certificate, STORE_WRITE, &store, reterr);
+
+        if (r == 0)
+                r = store_check_ours(&store, reterr);
+        return r < 0 ? r : publication_back(&store, reason, now_usec, ret_generation, reterr);
+}
+
+int generation_prune(const PolicyCertificate *certificate, Error *reterr)
+{
+        _cleanup_(store_done) Store store = STORE_EMPTY;
+        uint32_t previous = 0;
+        bool has_previous;
+        int r = store_open(certificate, STORE_WRITE, &store, reterr), removed = 0;
+
+        if (r == 0)
+                r = store_check_ours(&store, reterr);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        has_previous = store_previous(&store, &previous);
+        for (size_t i = 0; i < store.n_numbers && r >= 0; i++) {
+                uint32_t number = store.numbers[i];
+
+                if (!store.has_current || number >= store.current)
+                        break;
+                if (has_previous && number == previous)
+                        continue;
+                r = store_remove(&store, number, reterr);
+                removed |= r > 0;
+        }
+        return r < 0 ? r : removed;
+}

@@ -14,6 +14,7 @@
 #include "common/cert.h"
 #include "common/observation.h"
 #include "common/policy.h"
+#include "daemon/worker/publication.h"
 
 /* Looks at one set. The digest is made of every byte and mode looked at and the policy's tag; where
  * it equals known (which may be NULL) nothing is parsed, 1 is returned, and only digest is set.
@@ -40,13 +41,6 @@ int generation_fill(const PolicyCertificate *certificate, uint32_t generation,
  * fixed names and service file, sync. Each has its own outcome in ret (code 0 for done); one that
  * fails preflight does not hold up the others. A set with nothing staged only gets its missing
  * names and its service file. For many sets each file system is synced once, for few each file. */
-typedef struct PublishItem {
-        const PolicyCertificate *certificate;
-        int64_t now_usec; /* the time that dates are compared with */
-        Error error;
-        CertFacts leaf; /* of the set that is published now */
-        uint32_t generation;
-} PublishItem;
 int generation_publish(PublishItem *items, size_t n, Error *reterr);
 
 /* Switches back to the previous generation and marks the present one refused with the reason.

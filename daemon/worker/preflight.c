@@ -1,1 +1,226 @@
 #include "daemon/worker/preflight.h"
+
+#include "common/clock.h"
+#include "common/fdio.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+enum { PREFLIGHT_KEY_MAX = 65536 };
+
+/* A generation's files, read and parsed. */
+typedef struct Files {
+        FileBytes bytes[POLICY_FILES];
+        CertList chain;
+        CertList bundle;
+        Key *key;
+} Files;
+
+static void files_done(Files *files)
+{
+        for (size_t i = 0; i < POLICY_FILES; i++)
+                file_bytes_done(&files->bytes[i]);
+        cert_list_done(&files->chain);
+        cert_list_done(&files->bundle);
+        files->key = key_free(files->key);
+}
+
+/* PostgreSQL and libpq agree: a key of root's may be read by its group, any other by its owner
+ * alone. An ACL shows its mask as the group's bits, so it is seen here as they see it. */
+int preflight_key_mode(const struct stat *stat, const char *name, Error *reterr)
+{
+        bool is_strict = stat->st_uid != 0 || stat->st_uid == geteuid();
+        mode_t banned = is_strict ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO;
+
+        if ((stat->st_mode & banned) == 0)
+                return 0;
+        return error_set(reterr, EPERM,
+                         "the key %s has mode %04o: PostgreSQL and libpq refuse a key that its "
+                         "group or others may use HINT: Set mode to 0600 in the policy, and remove "
+                         "a default ACL from the directory.",
+                         name, (unsigned)(stat->st_mode & 07777));
+}
+
+static int check_key_owner(const struct stat *stat, const char *name, Error *reterr)
+{
+        if (stat->st_uid == geteuid() || stat->st_uid == 0)
+                return 0;
+        return error_set(reterr, EPERM,
+                         "the key %s is of user %u: PostgreSQL takes a key of its own user or of "
+                         "root alone",
+                         name, (unsigned)stat->st_uid);
+}
+
+static int read_files(const PolicyCertificate *certificate, int fd, Files *files, Error *reterr)
+{
+        int r = 0;
+
+        for (PolicyFile i = 0; i < POLICY_FILES && r == 0; i++)
+                r = fdio_read(fd, certificate->files[i],
+                              i == POLICY_KEY ? PREFLIGHT_KEY_MAX : CERT_FILE_MAX, &files->bytes[i],
+                              reterr);
+        return r;
+}
+
+static int parse_list(const PolicyCertificate *certificate, PolicyFile file, Files *files,
+                      CertList *ret, Error *reterr)
+{
+        const FileBytes *bytes = &files->bytes[file];
+        int r = cert_list_parse(bytes->data, bytes->size, ret, reterr);
+
+        if (r < 0)
+                error_prefix(reterr, "%s", certificate->files[file]);
+        return r;
+}
+
+static int parse_files(const PolicyCertificate *certificate, Files *files, Error *reterr)
+{
+        const FileBytes *key = &files->bytes[POLICY_KEY];
+        int r;
+
+        r = parse_list(certificate, POLICY_CERTIFICATE, files, &files->chain, reterr);
+        if (r == 0)
+                r = parse_list(certificate, POLICY_TRUST, files, &files->bundle, reterr);
+        if (r == 0 && (r = key_parse(key->data, key->size, &files->key, reterr)) < 0)
+                error_prefix(reterr, "%s", certificate->files[POLICY_KEY]);
+        if (r == 0 && !cert_has_key(files->chain.items[0], files->key))
+                r = error_set(reterr, EINVAL, "the first certificate in %s is not of the key in %s",
+                              certificate->files[POLICY_CERTIFICATE],
+                              certificate->files[POLICY_KEY]);
+        return r;
+}
+
+/* OpenSSL refuses the last second, and so do we. */
+static int check_dates(const CertFacts *leaf, int64_t now_usec, Error *reterr)
+{
+        char now[CLOCK_TEXT_MAX], instant[CLOCK_TEXT_MAX];
+
+        if (now_usec < leaf->not_before_usec)
+                return error_set(reterr, EAGAIN, "the certificate is valid from %s, and it is %s",
+                                 clock_format(leaf->not_before_usec, instant),
+                                 clock_format(now_usec, now));
+        if (now_usec >= leaf->not_after_usec)
+                return error_set(reterr, EKEYEXPIRED, "the certificate expired at %s, and it is %s",
+                                 clock_format(leaf->not_after_usec, instant),
+                                 clock_format(now_usec, now));
+        return 0;
+}
+
+static X509_STORE *bundle_store(const CertList *bundle)
+{
+        X509_STORE *store = X509_STORE_new();
+
+        for (size_t i = 0; store && i < bundle->n; i++)
+                if (X509_STORE_add_cert(store, bundle->items[i]) != 1) {
+                        X509_STORE_free(store);
+                        return NULL;
+                }
+        return store;
+}
+
+static STACK_OF(X509) * chain_stack(const CertList *chain)
+{
+        STACK_OF(X509) *stack = sk_X509_new_null();
+
+        for (size_t i = 1; stack && i < chain->n; i++)
+                if (sk_X509_push(stack, chain->items[i]) <= 0) {
+                        sk_X509_free(stack);
+                        return NULL;
+                }
+        return stack;
+}
+
+static int verify(X509_STORE_CTX *context, PolicyUse use, int64_t now_usec, Error *reterr)
+{
+        X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
+        char now[CLOCK_TEXT_MAX];
+        int code;
+
+        X509_VERIFY_PARAM_set_time(param, (time_t)(now_usec / USEC_PER_SEC));
+        if (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT) != 1 ||
+            X509_STORE_CTX_set_purpose(context, use == POLICY_SERVER
+                                                        ? X509_PURPOSE_SSL_SERVER
+                                                        : X509_PURPOSE_SSL_CLIENT) != 1)
+                return error_oom(reterr);
+        if (X509_verify_cert(context) == 1)
+                return 0;
+        code = X509_STORE_CTX_get_error(context);
+        return error_set(reterr, EINVAL,
+                         "the certificate does not verify with the trust bundle at %s: %s (depth "
+                         "%d)",
+                         clock_format(now_usec, now), X509_verify_cert_error_string(code),
+                         X509_STORE_CTX_get_error_depth(context));
+}
+
+/* By the bundle alone and to a root in it, as PostgreSQL and libpq do. */
+static int check_chain(PolicyUse use, const Files *files, int64_t now_usec, Error *reterr)
+{
+        X509_STORE *store = bundle_store(&files->bundle);
+        STACK_OF(X509) *chain = chain_stack(&files->chain);
+        X509_STORE_CTX *context = X509_STORE_CTX_new();
+        int r;
+
+        if (store && chain && context &&
+            X509_STORE_CTX_init(context, store, files->chain.items[0], chain) == 1)
+                r = verify(context, use, now_usec, reterr);
+        else
+                r = error_oom(reterr);
+        X509_STORE_CTX_free(context);
+        sk_X509_free(chain);
+        X509_STORE_free(store);
+        return r;
+}
+
+/* Readers go by path: every directory above must let this user through. */
+static int check_path(const char *directory, Error *reterr)
+{
+        _cleanup_(freep) char *path = strdup(directory);
+
+        if (!path)
+                return error_oom(reterr);
+        for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+                if (slash)
+                        *slash = '\0';
+                if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0)
+                        return error_set(reterr, errno,
+                                         "the directory %s cannot be searched by the files' owner: "
+                                         "%m HINT: Give it the x permission for that user.",
+                                         path);
+                if (!slash)
+                        return 0;
+                *slash = '/';
+        }
+}
+
+int preflight_check(const PolicyCertificate *certificate, int generation_fd, int64_t now_usec,
+                    CertFacts *ret_leaf, Error *reterr)
+{
+        const char *key_name = certificate->files[POLICY_KEY];
+        _cleanup_(files_done) Files files = {0};
+        const struct stat *key = &files.bytes[POLICY_KEY].stat;
+        CertFacts leaf;
+        int r;
+
+        r = read_files(certificate, generation_fd, &files, reterr);
+        if (r == 0)
+                r = parse_files(certificate, &files, reterr);
+        if (r == 0)
+                r = cert_facts(files.chain.items[0], &leaf, reterr);
+        if (r == 0)
+                r = check_dates(&leaf, now_usec, reterr);
+        if (r == 0)
+                r = check_chain(certificate->use, &files, now_usec, reterr);
+        if (r == 0 && certificate->use == POLICY_SERVER)
+                r = check_key_owner(key, key_name, reterr);
+        if (r == 0)
+                r = preflight_key_mode(key, key_name, reterr);
+        if (r == 0)
+                r = check_path(certificate->directory, reterr);
+        if (r == 0)
+                *ret_leaf = leaf;
+        return r;
+}

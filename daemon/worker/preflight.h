@@ -14,9 +14,10 @@
  * key; the chain verifies to the bundle alone (no trust store, no partial chain, given time) for
  * the use wanted; dates fit with nothing to spare; owner and mode of the key pass, ACL mask
  * included; every file can be opened by this user, and the directories above can be searched.
- * 0, or a negative errno and a sentence. */
+ * 0 and the leaf's facts, or a negative errno and a sentence; -EKEYEXPIRED where the leaf expired.
+ */
 int preflight_check(const PolicyCertificate *certificate, int generation_fd, int64_t now_usec,
-                    Error *reterr);
+                    CertFacts *ret_leaf, Error *reterr);
 
 /* The key file's rule alone, on what stat says; for observation too. */
 int preflight_key_mode(const struct stat *stat, const char *name, Error *reterr);

@@ -1,0 +1,38 @@
+/*
+ * The small text file that says that a generation is ours, since when its key is, and how its files
+ * are called. It stays the same across renewals with a kept key, so that it can be one hard link
+ * through all of them.
+ *
+ *   # made by pgcertd
+ *   certificate server
+ *   key-made 2026-01-31T12:00:00Z
+ *   key server.key
+ *   chain server.crt
+ *   trust root.crt
+ */
+#pragma once
+
+#include "common/fdio.h"
+#include "common/policy.h"
+#include "common/text.h"
+
+#define MANIFEST_NAME "manifest"
+#define MANIFEST_FIRST_LINE "# made by pgcertd"
+
+enum { MANIFEST_MAX = 4096, MANIFEST_LINES_MAX = 32 };
+
+typedef struct Manifest {
+        int64_t key_made_usec;     /* whole seconds; 0 where it is not told */
+        char *files[POLICY_FILES]; /* plain names; NULL where not told */
+} Manifest;
+
+void manifest_done(Manifest *manifest);
+
+void manifest_format(const PolicyCertificate *certificate, int64_t key_made_usec, Text *text);
+
+/* -EINVAL where the first line is not ours. Later lines that are malformed or unknown are passed
+ * over: a manifest only tells, and is never believed about anything but our own files. */
+int manifest_parse(const void *data, size_t size, Manifest *ret, Error *reterr);
+
+/* Reads and parses that of an open generation. bytes may be NULL. */
+int manifest_load(int generation_fd, Manifest *ret, FileBytes *ret_bytes, Error *reterr);
