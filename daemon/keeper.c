@@ -1,1 +1,414 @@
-#include "common/error.h"
+#include "daemon/keeper.h"
+
+#include "common/clock.h"
+#include "common/events.h"
+#include "common/log.h"
+#include "daemon/news.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+/* Seconds-long certificates are renewed on time; coalescing with other timers gains nothing. */
+#define TIMER_ACCURACY_USEC UINT64_C(1000)
+/* After this many passes in a row that left steps due, the next one waits a moment. */
+enum { ROUNDS_MAX = 4, STACK_SIZE = 512 * 1024 };
+#define ROUND_PAUSE_USEC USEC_PER_SEC
+
+/* A renewal that was asked for and that no pass has begun with yet. */
+typedef struct Renewal {
+        char *certificate;
+        bool rekey;
+} Renewal;
+
+struct Keeper {
+        sd_event *event;
+        State *state;
+        KeeperEnded ended;
+        void *userdata;
+        sd_event_source *sources[8];
+        size_t n_sources;
+        sd_event_source *deadline; /* realtime */
+        sd_event_source *retry;    /* boottime: back-off, check_every, requests */
+        int done_fd;               /* the thread of the pass has finished */
+        int clock_fd;              /* readable when the clock was set */
+        Pass *pass;                /* that runs; NULL for none */
+        pthread_t thread;
+        uint64_t number;               /* of the pass that runs, or ran last */
+        bool is_wanted[PASS_LOOK + 1]; /* modes asked for since the pass began */
+        Renewal *renewals;
+        size_t n_renewals;
+        unsigned rounds;
+};
+
+static int begin_pass(Keeper *keeper);
+
+static void set_timer(sd_event_source *source, int64_t at_usec)
+{
+        if (at_usec == USEC_INFINITY) {
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
+                return;
+        }
+        sd_event_source_set_time(source, at_usec < 0 ? 0 : (uint64_t)at_usec);
+        sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* A pass as soon as the loop turns, unless one runs: then after it. */
+static void wake(Keeper *keeper)
+{
+        if (!keeper->pass)
+                set_timer(keeper->retry, 0);
+}
+
+uint64_t keeper_request(Keeper *keeper, PassMode mode)
+{
+        uint64_t number = keeper->number + 1;
+
+        /* Modes asked for together are done one after another, the acting one first. */
+        for (unsigned i = 0; i < mode; i++)
+                number += keeper->is_wanted[i];
+        keeper->is_wanted[mode] = true;
+        wake(keeper);
+        return number;
+}
+
+uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey)
+{
+        Renewal *renewals =
+                reallocarray(keeper->renewals, keeper->n_renewals + 1, sizeof *renewals);
+        char *copy = strdup(certificate);
+
+        if (renewals)
+                keeper->renewals = renewals;
+        if (renewals && copy)
+                renewals[keeper->n_renewals++] = (Renewal){.certificate = copy, .rekey = rekey};
+        else
+                free(copy); /* the pass will find nothing to do, and the answer says so */
+        return keeper_request(keeper, PASS_ACT);
+}
+
+static void renewals_clear(Keeper *keeper)
+{
+        for (size_t i = 0; i < keeper->n_renewals; i++)
+                free(keeper->renewals[i].certificate);
+        free(TAKE_PTR(keeper->renewals));
+        keeper->n_renewals = 0;
+}
+
+/* Writes what was asked for into the memory of the pass that begins. */
+static void take_renewals(Keeper *keeper, Pass *pass)
+{
+        const Policy *policy = pass->input.policy;
+
+        for (size_t i = 0; i < keeper->n_renewals; i++) {
+                const PolicyCertificate *certificate =
+                        policy_find_certificate(policy, keeper->renewals[i].certificate);
+                MemoryCertificate *memory;
+
+                if (!certificate)
+                        continue;
+                memory = &pass->memory->certificates[certificate - policy->certificates];
+                memory->is_requested = true;
+                memory->is_rekey_requested |= keeper->renewals[i].rekey;
+        }
+        renewals_clear(keeper);
+}
+
+int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number)
+{
+        int r = state_load(keeper->state, errors);
+
+        if (r < 0)
+                return r;
+        log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
+                  keeper->state->policy->file);
+        *ret_number = keeper_request(keeper, PASS_ACT);
+        return 0;
+}
+
+static void *run_pass(void *userdata)
+{
+        Keeper *keeper = userdata;
+
+        pass_run(keeper->pass);
+        /* The one write that tells the loop; it cannot fail on a fresh counter. */
+        eventfd_write(keeper->done_fd, 1);
+        return NULL;
+}
+
+/* The mode of the next pass: what acts comes first, since a request may wait for it. */
+static PassMode take_mode(Keeper *keeper)
+{
+        for (unsigned mode = PASS_ACT; mode <= PASS_LOOK; mode++) {
+                if (keeper->is_wanted[mode]) {
+                        keeper->is_wanted[mode] = false;
+                        return (PassMode)mode;
+                }
+        }
+        return PASS_ACT;
+}
+
+/* The files differ from what is in force, and are broken: nothing can be done, which is told. */
+static void hold(Keeper *keeper, PassMode mode)
+{
+        char held[ERROR_TEXT_MAX + 64];
+        Error error;
+
+        snprintf(held, sizeof held, "the policy on disk is broken: %s",
+                 keeper->state->policy_error);
+        if (state_hold(keeper->state, held, &error) < 0)
+                log_plain(LOG_ERR, "%s", error.text);
+        renewals_clear(keeper); /* the answer says that they are held */
+        keeper->number++;
+        keeper->ended(keeper->userdata, keeper->number, mode);
+        set_timer(keeper->deadline, USEC_INFINITY);
+        set_timer(keeper->retry,
+                  usec_add(clock_boottime(), keeper->state->policy->check_every_usec));
+}
+
+static int start_thread(Keeper *keeper)
+{
+        pthread_attr_t attributes;
+        int r = pthread_attr_init(&attributes);
+
+        if (r == 0)
+                r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
+        if (r == 0)
+                r = pthread_create(&keeper->thread, &attributes, run_pass, keeper);
+        pthread_attr_destroy(&attributes);
+        return -r;
+}
+
+static int begin_pass(Keeper *keeper)
+{
+        State *state = keeper->state;
+        PassMode mode = take_mode(keeper);
+        bool was_broken = state->policy_error != NULL;
+        Errors errors = {0};
+        Error error;
+        int r = state_refresh(state, &errors);
+
+        if (r < 0) {
+                if (!was_broken)
+                        news_policy_errors(&errors);
+                errors_done(&errors);
+                hold(keeper, mode);
+                return 0;
+        }
+        if (r == 1 || was_broken)
+                log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
+                          state->policy->file);
+        r = state_pass_new(state, mode, news_event, NULL, &keeper->pass, &error);
+        if (r < 0) {
+                log_plain(LOG_ERR, "no pass can be made: %s", error.text);
+                set_timer(keeper->retry, clock_boottime() + state->policy->check_every_usec);
+                return 0;
+        }
+        keeper->number++;
+        take_renewals(keeper, keeper->pass);
+        r = start_thread(keeper);
+        if (r < 0) {
+                log_plain(LOG_ERR, "no thread can be made: %s", strerror(-r));
+                keeper->pass = pass_free(keeper->pass);
+                set_timer(keeper->retry, clock_boottime() + state->policy->check_every_usec);
+        }
+        return 0;
+}
+
+/* Whether the plan that was made after the pass wants more than what a pass that changes nothing
+ * leaves open. */
+static bool is_something_due(const State *state)
+{
+        for (size_t i = 0; i < state->plan->n_steps; i++)
+                if (state->plan->steps[i].verb != STEP_LOGIN)
+                        return true;
+        return false;
+}
+
+static void schedule(Keeper *keeper)
+{
+        const State *state = keeper->state;
+        int64_t boot = clock_boottime(), next = boot + state->policy->check_every_usec;
+
+        if (state->plan && state->plan->next_boot_usec < next)
+                next = state->plan->next_boot_usec;
+        if (state->plan && is_something_due(state)) {
+                keeper->rounds++;
+                next = keeper->rounds <= ROUNDS_MAX ? boot : boot + ROUND_PAUSE_USEC;
+        } else {
+                keeper->rounds = 0;
+        }
+        for (unsigned mode = PASS_ACT; mode <= PASS_LOOK; mode++)
+                if (keeper->is_wanted[mode])
+                        next = 0;
+        set_timer(keeper->retry, next);
+        set_timer(keeper->deadline, state->plan ? state->plan->next_usec : USEC_INFINITY);
+}
+
+static int on_done(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        Keeper *keeper = userdata;
+        _cleanup_(pass_freep) Pass *pass = NULL;
+        _cleanup_(plan_freep) Plan *before = NULL;
+        bool is_same_policy;
+        PassMode mode;
+        eventfd_t count;
+
+        if (eventfd_read(fd, &count) < 0 || !keeper->pass)
+                return 0;
+        pthread_join(keeper->thread, NULL);
+        pass = TAKE_PTR(keeper->pass);
+        mode = pass->input.mode;
+        if (pass->failed) {
+                log_plain(LOG_ERR, "a pass failed: %s", pass->error.text);
+        } else {
+                is_same_policy = pass->input.policy == keeper->state->last_policy;
+                before = TAKE_PTR(keeper->state->plan);
+                state_take(keeper->state, pass);
+                news_compare(keeper->state, is_same_policy ? before : NULL);
+        }
+        keeper->ended(keeper->userdata, keeper->number, mode);
+        schedule(keeper);
+        return 0;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Keeper *keeper = userdata;
+
+        return keeper->pass ? 0 : begin_pass(keeper);
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+        Keeper *keeper = userdata;
+        Errors errors = {0};
+        uint64_t number;
+
+        if (keeper_reload(keeper, &errors, &number) < 0) {
+                news_policy_errors(&errors);
+                log_event(LOG_ERR, EVENT_POLICY_BROKEN, NULL,
+                          "the policy was not loaded: the old one stays in force");
+        }
+        errors_done(&errors);
+        return 0;
+}
+
+static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+        Keeper *keeper = userdata;
+
+        return sd_event_exit(keeper->event, 0);
+}
+
+/* Makes the kernel tell when the clock is set: a timer that never comes, cancelled by the step. */
+static int watch_clock(int fd)
+{
+        struct itimerspec never = {.it_value.tv_sec = INT64_C(1) << 40};
+
+        return timerfd_settime(fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &never, NULL);
+}
+
+static int on_clock_set(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        Keeper *keeper = userdata;
+        uint64_t count;
+
+        if (read(fd, &count, sizeof count) < 0 && errno != ECANCELED)
+                return 0;
+        watch_clock(fd);
+        log_event(LOG_NOTICE, EVENT_CLOCK_STEPPED, NULL, "the clock was set: looking again");
+        keeper_request(keeper, PASS_ACT);
+        return 0;
+}
+
+static sd_event_source **next_source(Keeper *keeper)
+{
+        return &keeper->sources[keeper->n_sources++];
+}
+
+static int add_timers(Keeper *keeper)
+{
+        int r = sd_event_add_time(keeper->event, &keeper->deadline, CLOCK_REALTIME, UINT64_MAX,
+                                  TIMER_ACCURACY_USEC, on_time, keeper);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(keeper->deadline, SD_EVENT_OFF);
+        /* The first pass begins at once. */
+        if (r >= 0)
+                r = sd_event_add_time(keeper->event, &keeper->retry, CLOCK_BOOTTIME, 0,
+                                      TIMER_ACCURACY_USEC, on_time, keeper);
+        return r;
+}
+
+static int add_sources(Keeper *keeper)
+{
+        int r;
+
+        keeper->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        keeper->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
+        if (keeper->done_fd < 0 || keeper->clock_fd < 0 || watch_clock(keeper->clock_fd) < 0)
+                return -errno;
+        r = add_timers(keeper);
+        if (r >= 0)
+                r = sd_event_add_io(keeper->event, next_source(keeper), keeper->done_fd, EPOLLIN,
+                                    on_done, keeper);
+        if (r >= 0)
+                r = sd_event_add_io(keeper->event, next_source(keeper), keeper->clock_fd, EPOLLIN,
+                                    on_clock_set, keeper);
+        if (r >= 0)
+                r = sd_event_add_signal(keeper->event, next_source(keeper), SIGHUP, on_hangup,
+                                        keeper);
+        if (r >= 0)
+                r = sd_event_add_signal(keeper->event, next_source(keeper), SIGTERM, on_end,
+                                        keeper);
+        if (r >= 0)
+                r = sd_event_add_signal(keeper->event, next_source(keeper), SIGINT, on_end, keeper);
+        return r;
+}
+
+int keeper_new(sd_event *event, State *state, KeeperEnded ended, void *userdata, Keeper **ret,
+               Error *reterr)
+{
+        _cleanup_(keeper_freep) Keeper *keeper = calloc(1, sizeof *keeper);
+        int r;
+
+        if (!keeper)
+                return error_oom(reterr);
+        *keeper = (Keeper){.event = event,
+                           .state = state,
+                           .ended = ended,
+                           .userdata = userdata,
+                           .done_fd = -1,
+                           .clock_fd = -1};
+        r = add_sources(keeper);
+        if (r < 0)
+                return error_set(reterr, -r, "cannot prepare the event loop: %s", strerror(-r));
+        *ret = TAKE_PTR(keeper);
+        return 0;
+}
+
+Keeper *keeper_free(Keeper *keeper)
+{
+        if (!keeper)
+                return NULL;
+        if (keeper->pass) {
+                pass_cancel(keeper->pass);
+                pthread_join(keeper->thread, NULL);
+                pass_free(keeper->pass);
+        }
+        for (size_t i = 0; i < keeper->n_sources; i++)
+                sd_event_source_disable_unref(keeper->sources[i]);
+        sd_event_source_disable_unref(keeper->deadline);
+        sd_event_source_disable_unref(keeper->retry);
+        closep(&keeper->done_fd);
+        closep(&keeper->clock_fd);
+        renewals_clear(keeper);
+        free(keeper);
+        return NULL;
+}

@@ -1,0 +1,319 @@
+#include "daemon/answer.h"
+
+#include "common/events.h"
+#include "common/log.h"
+#include "daemon/news.h"
+
+#include <errno.h>
+#include <string.h>
+
+typedef enum AnswerKind { ANSWER_CHECK, ANSWER_PLAN, ANSWER_RENEW, ANSWER_RELOAD } AnswerKind;
+
+/* A call that waits for the end of a pass. */
+typedef struct Waiting {
+        struct Waiting *next;
+        ControlCall *call;
+        AnswerKind kind;
+        uint64_t number; /* of the pass */
+} Waiting;
+
+struct Answers {
+        State *state;
+        Keeper *keeper;
+        Waiting *first;
+};
+
+int answers_new(State *state, Answers **ret, Error *reterr)
+{
+        Answers *answers = calloc(1, sizeof *answers);
+
+        if (!answers)
+                return error_oom(reterr);
+        answers->state = state;
+        *ret = answers;
+        return 0;
+}
+
+Answers *answers_free(Answers *answers)
+{
+        while (answers && answers->first) {
+                Waiting *waiting = answers->first;
+
+                answers->first = waiting->next;
+                free(waiting);
+        }
+        free(answers);
+        return NULL;
+}
+
+void answers_set_keeper(Answers *answers, Keeper *keeper)
+{
+        answers->keeper = keeper;
+}
+
+static int wait_for_pass(Answers *answers, ControlCall *call, AnswerKind kind, uint64_t number)
+{
+        Waiting *waiting = calloc(1, sizeof *waiting);
+
+        if (!waiting)
+                return -ENOMEM;
+        *waiting = (Waiting){.next = answers->first, .call = call, .kind = kind, .number = number};
+        answers->first = waiting;
+        return 0;
+}
+
+static void on_closed(void *userdata, ControlCall *call)
+{
+        Answers *answers = userdata;
+
+        for (Waiting **place = &answers->first; *place; place = &(*place)->next) {
+                if ((*place)->call == call) {
+                        Waiting *waiting = *place;
+
+                        *place = waiting->next;
+                        free(waiting);
+                        return;
+                }
+        }
+}
+
+static bool is_json(const ControlCall *call)
+{
+        return control_call_flags(call) & CONTROL_JSON;
+}
+
+/* Writes a report and ends the call with the health. */
+static void finish_report(Answers *answers, ControlCall *call,
+                          void (*as_text)(const Report *, Text *),
+                          void (*as_json)(const Report *, Text *))
+{
+        _cleanup_(text_done) Text text = {0};
+        Report report;
+
+        state_report(answers->state, &report);
+        if (is_json(call))
+                as_json(&report, &text);
+        else
+                as_text(&report, &text);
+        if (text_check(&text, NULL) < 0) {
+                control_call_write(call, 2, "pgcertd is out of memory\n");
+                control_call_finish(call, HEALTH_UNKNOWN);
+                return;
+        }
+        control_call_write(call, 1, text_content(&text));
+        control_call_finish(call, (int)report_health(&report));
+}
+
+static int refuse(ControlCall *call, const char *sentence)
+{
+        _cleanup_(text_done) Text text = {0};
+
+        text_addf(&text, "pgcertctl: %s\n", sentence);
+        control_call_write(call, 2, text_content(&text));
+        control_call_finish(call, HEALTH_UNKNOWN);
+        return 0;
+}
+
+static int on_status(Answers *answers, ControlCall *call)
+{
+        finish_report(answers, call, report_status, report_status_json);
+        return 0;
+}
+
+static int on_check(Answers *answers, ControlCall *call)
+{
+        return wait_for_pass(answers, call, ANSWER_CHECK,
+                             keeper_request(answers->keeper, PASS_CHECK));
+}
+
+static int on_plan(Answers *answers, ControlCall *call)
+{
+        return wait_for_pass(answers, call, ANSWER_PLAN,
+                             keeper_request(answers->keeper, PASS_LOOK));
+}
+
+static int on_reload(Answers *answers, ControlCall *call)
+{
+        Errors errors = {0};
+        uint64_t number;
+        int r = keeper_reload(answers->keeper, &errors, &number);
+
+        if (r >= 0)
+                return wait_for_pass(answers, call, ANSWER_RELOAD, number);
+        for (size_t i = 0; i < errors.n; i++) {
+                char text[ERROR_TEXT_MAX + ERROR_FILE_MAX + 32];
+
+                control_call_write(call, 2, error_format(&errors.items[i], text, sizeof text));
+                control_call_write(call, 2, "\n");
+        }
+        news_policy_errors(&errors);
+        errors_done(&errors);
+        control_call_write(call, 2,
+                           "pgcertctl: the policy was not loaded: the old one stays in force\n");
+        control_call_finish(call, 1);
+        return 0;
+}
+
+/* The names of the call are all in the policy in force. */
+static bool knows_names(Answers *answers, ControlCall *call, char *const *names, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                _cleanup_(text_done) Text text = {0};
+
+                if (policy_find_certificate(answers->state->policy, names[i]))
+                        continue;
+                text_addf(&text,
+                          "the policy has no certificate \"%.*s\" HINT: See pgcertctl status.",
+                          POLICY_NAME_MAX, names[i]);
+                refuse(call, text_content(&text));
+                return false;
+        }
+        return true;
+}
+
+static int on_renew(Answers *answers, ControlCall *call)
+{
+        const Policy *policy = answers->state->policy;
+        unsigned flags = control_call_flags(call);
+        bool rekey = flags & CONTROL_REKEY, all = flags & CONTROL_ALL;
+        uint64_t number = 0;
+        size_t n;
+        char *const *names = control_call_arguments(call, &n);
+
+        if (all ? n > 0 : n == 0)
+                return refuse(call, "renew takes the names of certificates, or --all");
+        if (!knows_names(answers, call, names, n))
+                return 0;
+        for (size_t i = 0; i < n; i++)
+                number = keeper_request_renewal(answers->keeper, names[i], rekey);
+        for (size_t i = 0; all && i < policy->n_certificates; i++)
+                number = keeper_request_renewal(answers->keeper, policy->certificates[i].name,
+                                                rekey);
+        log_event(LOG_INFO, EVENT_REQUESTED, NULL, "user %u asked for a renewal of %s%s",
+                  (unsigned)control_call_uid(call), all ? "all certificates" : names[0],
+                  n > 1 ? " and others" : "");
+        if (flags & CONTROL_NO_WAIT) {
+                control_call_write(call, 1, "queued\n");
+                control_call_finish(call, 0);
+                return 0;
+        }
+        return wait_for_pass(answers, call, ANSWER_RENEW, number);
+}
+
+/* How the renewal of one certificate went, as an exit status and a line. */
+static int add_renewal(const State *state, size_t index, Text *text)
+{
+        const char *name = state->last_policy->certificates[index].name;
+        const PlanCertificate *plan = &state->plan->certificates[index];
+        const MemoryCertificate *memory = &state->memory->certificates[index];
+        const char *error = memory->attempt.failures > 0 ? memory->attempt.error : plan->error;
+        const char *serial = memory->has_wanted ? memory->wanted.serial : "";
+
+        if (memory->attempt.failures == 0) {
+                switch (plan->state) {
+                case CERTIFICATE_OK:
+                case CERTIFICATE_DUE: /* the new leaf is short-lived: it is due again already */
+                        text_addf(text, "%s: renewed, serial %s\n", name, serial);
+                        return 0;
+                case CERTIFICATE_OWED:
+                        text_addf(text, "%s: published, serial %s; the proof is owed%s%s\n", name,
+                                  serial, error ? ": " : "", error ? error : "");
+                        return 1;
+                case CERTIFICATE_REFUSED:
+                case CERTIFICATE_FOREIGN:
+                case CERTIFICATE_HELD:
+                case CERTIFICATE_EXPIRED:
+                case CERTIFICATE_ERROR:
+                case CERTIFICATE_STATES:
+                        break;
+                }
+        }
+        text_addf(text, "%s: %s: %s\n", name, certificate_state_name(plan->state),
+                  error ? error : "not renewed");
+        return 2;
+}
+
+static void finish_renewal(Answers *answers, ControlCall *call)
+{
+        const State *state = answers->state;
+        bool all = control_call_flags(call) & CONTROL_ALL;
+        _cleanup_(text_done) Text text = {0};
+        size_t n;
+        char *const *names = control_call_arguments(call, &n);
+        int status = 0, one;
+
+        if (!state->plan) {
+                refuse(call, "no pass could be made HINT: See the log of pgcertd.");
+                return;
+        }
+        for (size_t i = 0; i < state->last_policy->n_certificates; i++) {
+                bool is_named = all;
+
+                for (size_t j = 0; j < n && !is_named; j++)
+                        is_named = strcmp(names[j], state->last_policy->certificates[i].name) == 0;
+                if (!is_named)
+                        continue;
+                one = add_renewal(state, i, &text);
+                status = one > status ? one : status;
+        }
+        control_call_write(call, 1, text_content(&text));
+        control_call_finish(call, status);
+}
+
+static void finish(Answers *answers, const Waiting *waiting)
+{
+        switch (waiting->kind) {
+        case ANSWER_CHECK:
+                finish_report(answers, waiting->call, report_check, report_check_json);
+                return;
+        case ANSWER_PLAN:
+                finish_report(answers, waiting->call, report_plan, report_plan_json);
+                return;
+        case ANSWER_RENEW:
+                finish_renewal(answers, waiting->call);
+                return;
+        case ANSWER_RELOAD:
+                control_call_write(waiting->call, 1, "the policy is in force\n");
+                control_call_finish(waiting->call, 0);
+                return;
+        }
+}
+
+void answers_pass_ended(void *userdata, uint64_t number, PassMode mode)
+{
+        Answers *answers = userdata;
+        Waiting **place = &answers->first;
+
+        while (*place) {
+                Waiting *waiting = *place;
+
+                if (waiting->number > number) {
+                        place = &waiting->next;
+                        continue;
+                }
+                *place = waiting->next;
+                finish(answers, waiting);
+                free(waiting);
+        }
+}
+
+static const struct {
+        const char *name;
+        int (*run)(Answers *answers, ControlCall *call);
+} commands[] = {
+        {"status", on_status}, {"renew", on_renew},   {"check", on_check},
+        {"plan", on_plan},     {"reload", on_reload},
+};
+
+static int on_request(void *userdata, ControlCall *call)
+{
+        Answers *answers = userdata;
+
+        for (size_t i = 0; i < ELEMENTSOF(commands); i++)
+                if (strcmp(commands[i].name, control_call_command(call)) == 0)
+                        return commands[i].run(answers, call);
+        return refuse(call, "pgcertd does not know this command "
+                            "HINT: pgcertctl and pgcertd must be of one installation.");
+}
+
+const ControlHandler answers_handler = {.request = on_request, .closed = on_closed};

@@ -1,0 +1,352 @@
+#include "daemon/delivery.h"
+
+#include "common/clock.h"
+#include "common/events.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <syslog.h>
+
+#define LOAD_TIMEOUT_USEC (30 * USEC_PER_SEC)
+/* What an answer may take beyond the deadline that the worker was given. */
+#define ANSWER_USEC (10 * USEC_PER_SEC)
+
+/* The worker's outcomes on the wire, in its own order (daemon/worker/cluster.h, login.h). */
+typedef enum ProofOutcome {
+        OUTCOME_PROVEN,
+        OUTCOME_REFUSED,
+        OUTCOME_OWED,
+        OUTCOME_UNVERIFIABLE,
+        OUTCOMES,
+} ProofOutcome;
+
+static const PolicyCluster *cluster_of(const Pass *pass, size_t index)
+{
+        return &pass->input.policy->clusters[index];
+}
+
+static size_t set_of(const Pass *pass, size_t cluster)
+{
+        return (size_t)(cluster_of(pass, cluster)->certificate - pass->input.policy->certificates);
+}
+
+/* The leaf that the cluster is to serve: what was published now, else what is on disk. */
+static const CertFacts *leaf_of(const Pass *pass, size_t cluster, const Issuance *issuances)
+{
+        size_t set = set_of(pass, cluster);
+
+        if (issuances[set].state == ISSUANCE_PUBLISHED)
+                return &issuances[set].leaf;
+        return &pass->observation->sets[set].leaf;
+}
+
+/* Whether a step for the cluster makes sense after what happened to its set. */
+static bool is_ready(const Pass *pass, size_t cluster, const Issuance *issuances)
+{
+        const Issuance *issuance = &issuances[set_of(pass, cluster)];
+
+        return issuance->state == ISSUANCE_PUBLISHED ||
+               (issuance->state == ISSUANCE_NONE && !issuance->is_new);
+}
+
+static int worker_of(Pass *pass, size_t cluster, Peer **ret, Error *reterr)
+{
+        const PolicyCertificate *certificate = cluster_of(pass, cluster)->certificate;
+
+        return peers_worker(&pass->peers, certificate->owner, certificate->owner_uid, ret, reterr);
+}
+
+/* A failed try of a cluster: told once, retried with back-off. */
+static void failed(Pass *pass, size_t cluster, const char *message_id, const char *verb,
+                   const char *sentence)
+{
+        const PolicyCluster *policy = cluster_of(pass, cluster);
+        const CertFacts *leaf = &pass->observation->sets[set_of(pass, cluster)].leaf;
+        int64_t left = usec_add(leaf->not_after_usec, -clock_realtime());
+
+        if (left > policy->certificate->renew_before_usec)
+                left = policy->certificate->renew_before_usec;
+        attempt_failed(&pass->memory->clusters[cluster].attempt, pass->input.policy,
+                       clock_boottime(), left, sentence);
+        pass_tell(pass,
+                  &(PassEvent){.level = LOG_WARNING,
+                               .message_id = message_id,
+                               .cluster = policy->name,
+                               .certificate = policy->certificate->name},
+                  "%s: %s: %s", policy->name, verb, sentence);
+}
+
+static int configure(Pass *pass, size_t cluster, Error *reterr)
+{
+        Peer *peer;
+        int r = worker_of(pass, cluster, &peer, reterr);
+
+        if (r < 0)
+                return r;
+        wire_request(peer->message, WIRE_CONFIGURE, pass->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        return peer_call(peer, WIRE_CONFIGURE, LOAD_TIMEOUT_USEC, reterr);
+}
+
+static int load(Pass *pass, size_t cluster, const CertFacts *leaf, Error *reterr)
+{
+        MemoryCluster *memory = &pass->memory->clusters[cluster];
+        Peer *peer;
+        int r = worker_of(pass, cluster, &peer, reterr);
+
+        if (r < 0)
+                return r;
+        wire_request(peer->message, WIRE_LOAD, pass->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        r = peer_call(peer, WIRE_LOAD, LOAD_TIMEOUT_USEC, reterr);
+        if (r < 0)
+                return r;
+        memory->loaded_pid = wire_get_i64(peer->message);
+        memory->loaded_started_sec = wire_get_i64(peer->message);
+        memcpy(memory->loaded, leaf->sha256, sizeof memory->loaded);
+        return wire_end(peer->message, reterr);
+}
+
+/* min(timeout, renew_before / 4): a proof that takes longer would eat into the next renewal. */
+static int64_t prove_timeout(const PolicyCluster *cluster)
+{
+        int64_t quarter = cluster->certificate->renew_before_usec / 4;
+
+        return cluster->timeout_usec < quarter ? cluster->timeout_usec : quarter;
+}
+
+static int prove(Pass *pass, size_t cluster, const CertFacts *leaf, ProofOutcome *ret,
+                 char sentence[OBSERVED_PROBLEM_MAX], Error *reterr)
+{
+        int64_t timeout = prove_timeout(cluster_of(pass, cluster));
+        Served served;
+        uint8_t outcome;
+        Peer *peer;
+        int r = worker_of(pass, cluster, &peer, reterr);
+
+        if (r < 0)
+                return r;
+        wire_request(peer->message, WIRE_PROVE, pass->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        wire_put_raw(peer->message, leaf->sha256, sizeof leaf->sha256);
+        wire_put_i64(peer->message, timeout);
+        r = peer_call(peer, WIRE_PROVE, timeout + ANSWER_USEC, reterr);
+        if (r < 0)
+                return r;
+        outcome = wire_get_u8(peer->message);
+        observation_get_served(peer->message, &served);
+        snprintf(sentence, OBSERVED_PROBLEM_MAX, "%s",
+                 wire_get_text(peer->message, ERROR_TEXT_MAX));
+        r = wire_end(peer->message, reterr);
+        if (r < 0)
+                return r;
+        if (outcome >= OUTCOMES)
+                return error_set(reterr, EBADMSG, "a worker told an outcome that does not exist");
+        /* What is taken for proven is what was seen. */
+        if (outcome == OUTCOME_PROVEN &&
+            memcmp(served.leaf.sha256, leaf->sha256, sizeof leaf->sha256) != 0)
+                return error_set(reterr, EBADMSG, "a worker called another leaf proven");
+        *ret = (ProofOutcome)outcome;
+        pass->observation->clusters[cluster].served = served;
+        return 0;
+}
+
+static void proven(Pass *pass, size_t cluster, const CertFacts *leaf)
+{
+        const PolicyCluster *policy = cluster_of(pass, cluster);
+        MemoryCluster *memory = &pass->memory->clusters[cluster];
+        char until[CLOCK_TEXT_MAX];
+
+        attempt_succeeded(&memory->attempt);
+        memory->is_refused = false;
+        memory->has_proven = true;
+        memcpy(memory->proven, leaf->sha256, sizeof memory->proven);
+        memory->proven_usec = clock_realtime();
+        if (pass->input.record)
+                record_proven(pass->input.record, policy->name, leaf->sha256, memory->proven_usec,NULL);
+        pass_tell(pass,
+                  &(PassEvent){.level = LOG_INFO,
+                               .message_id = EVENT_PROVEN,
+                               .cluster = policy->name,
+                               .certificate = policy->certificate->name,
+                               .serial = leaf->serial},
+                  "%s: PostgreSQL serves %s, serial %s, valid until %s", policy->name,
+                  policy->certificate->name, leaf->serial,
+                  clock_format(leaf->not_after_usec, until));
+}
+
+/* Sees what is served and says so. */
+static void prove_and_tell(Pass *pass, size_t cluster, const CertFacts *leaf)
+{
+        MemoryCluster *memory = &pass->memory->clusters[cluster];
+        char sentence[OBSERVED_PROBLEM_MAX];
+        ProofOutcome outcome = OUTCOME_OWED;
+        Error error;
+
+        if (prove(pass, cluster, leaf, &outcome, sentence, &error) < 0) {
+                failed(pass, cluster, EVENT_FAILED, "no proof could be made", error.text);
+                return;
+        }
+        switch (outcome) {
+        case OUTCOME_PROVEN:
+                proven(pass, cluster, leaf);
+                break;
+        case OUTCOME_REFUSED:
+                memory->is_refused = true;
+                failed(pass, cluster, EVENT_REFUSED, "PostgreSQL did not load the new certificate",
+                       sentence);
+                break;
+        case OUTCOME_OWED:
+                failed(pass, cluster, EVENT_OWED, "the proof is owed", sentence);
+                break;
+        case OUTCOME_UNVERIFIABLE:
+                attempt_succeeded(&memory->attempt);
+                break;
+        case OUTCOMES:
+                break;
+        }
+}
+
+static int ask_login(Pass *pass, size_t cluster, char sentence[OBSERVED_PROBLEM_MAX], Error *reterr)
+{
+        int64_t timeout = cluster_of(pass, cluster)->timeout_usec;
+        uint8_t outcome;
+        Peer *peer;
+        int r = worker_of(pass, cluster, &peer, reterr);
+
+        if (r < 0)
+                return r;
+        wire_request(peer->message, WIRE_LOGIN, pass->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        wire_put_i64(peer->message, timeout);
+        r = peer_call(peer, WIRE_LOGIN, timeout + ANSWER_USEC, reterr);
+        if (r < 0)
+                return r;
+        outcome = wire_get_u8(peer->message);
+        snprintf(sentence, OBSERVED_PROBLEM_MAX, "%s",
+                 wire_get_text(peer->message, ERROR_TEXT_MAX));
+        r = wire_end(peer->message, reterr);
+        /* 0 done, 1 failed, 2 unverifiable: with nothing said against it, nothing is told. */
+        return r < 0 ? r : outcome == 1;
+}
+
+void delivery_login(Pass *pass, size_t cluster, const uint8_t leaf[CERT_FINGERPRINT])
+{
+        const PolicyCluster *policy = cluster_of(pass, cluster);
+        MemoryCluster *memory = &pass->memory->clusters[cluster];
+        PassEvent event = {.cluster = policy->name, .certificate = policy->certificate->name};
+        char sentence[OBSERVED_PROBLEM_MAX];
+        bool was_unusable = memory->unusable != NULL;
+        Error error;
+        int r = ask_login(pass, cluster, sentence, &error);
+
+        if (r < 0)
+                snprintf(sentence, sizeof sentence, "%.400s", error.text);
+        free(memory->unusable);
+        memory->unusable = r == 0 ? NULL : strdup(sentence);
+        memory->checked_boot_usec = clock_boottime();
+        memcpy(memory->checked, leaf, sizeof memory->checked);
+        if (r != 0 && !was_unusable) {
+                event.level = LOG_WARNING;
+                event.message_id = EVENT_UNUSABLE;
+                pass_tell(pass, &event, "%s: %s", policy->name, sentence);
+        } else if (r == 0 && was_unusable) {
+                event.level = LOG_NOTICE;
+                event.message_id = EVENT_USABLE;
+                pass_tell(pass, &event, "%s: usable again as the policy asks", policy->name);
+        }
+}
+
+/* Removes old generations of the sets that were published now, and of which no proof is open. */
+static void prune(Pass *pass, size_t index)
+{
+        const Policy *policy = pass->input.policy;
+        const PolicyCertificate *certificate = &policy->certificates[index];
+        Error error;
+        Peer *peer;
+        int r = peers_worker(&pass->peers, certificate->owner, certificate->owner_uid, &peer,
+                             &error);
+
+        if (r >= 0) {
+                wire_request(peer->message, WIRE_PRUNE, policy->tag);
+                wire_put_text(peer->message, certificate->name);
+                r = peer_call(peer, WIRE_PRUNE, LOAD_TIMEOUT_USEC, &error);
+        }
+        if (r < 0)
+                pass_tell(pass,
+                          &(PassEvent){.level = LOG_WARNING,
+                                       .message_id = EVENT_FAILED,
+                                       .certificate = certificate->name},
+                          "%s: old generations could not be removed: %s", certificate->name,
+                          error.text);
+}
+
+/* Whether every cluster of the set was proved, so that what it served before is not needed. */
+static bool is_prunable(const Pass *pass, size_t set, const Issuance *issuances)
+{
+        const Policy *policy = pass->input.policy;
+
+        if (issuances[set].state != ISSUANCE_PUBLISHED)
+                return false;
+        for (size_t i = 0; i < policy->n_clusters; i++)
+                if (set_of(pass, i) == set && pass->memory->clusters[i].is_refused)
+                        return false;
+        return true;
+}
+
+static void cluster_step(Pass *pass, const Step *step, const Issuance *issuances)
+{
+        MemoryCluster *memory = &pass->memory->clusters[step->object];
+        const CertFacts *leaf = leaf_of(pass, step->object, issuances);
+        /* A step that failed leaves its sentence: what builds on it is left out. */
+        bool is_broken = memory->attempt.retry_boot_usec > clock_boottime();
+        Error error;
+
+        if (step->verb == STEP_CONFIGURE && configure(pass, step->object, &error) < 0)
+                failed(pass, step->object, EVENT_FAILED, "the configuration could not be written",
+                       error.text);
+        else if (step->verb == STEP_LOAD && !is_broken &&
+                 load(pass, step->object, leaf, &error) < 0)
+                failed(pass, step->object, EVENT_FAILED, "PostgreSQL could not be told to load",
+                       error.text);
+        else if (step->verb == STEP_PROVE && !is_broken)
+                prove_and_tell(pass, step->object, leaf);
+        else if (step->verb == STEP_LOGIN && !is_broken)
+                delivery_login(pass, step->object, leaf->sha256);
+}
+
+int delivery_run(Pass *pass, const Plan *plan, const Issuance *issuances, Error *reterr)
+{
+        /* The plan decided to try: an earlier back-off is over. */
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (plan->steps[i].verb == STEP_CONFIGURE || plan->steps[i].verb == STEP_LOAD)
+                        pass->memory->clusters[plan->steps[i].object].attempt.retry_boot_usec = 0;
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                const Step *step = &plan->steps[i];
+
+                if (peers_is_cancelled(&pass->peers))
+                        return error_set(reterr, ECANCELED, "pgcertd is ending");
+                switch (step->verb) {
+                case STEP_CONFIGURE:
+                case STEP_LOAD:
+                case STEP_PROVE:
+                case STEP_LOGIN:
+                        if (is_ready(pass, step->object, issuances)) {
+                                cluster_step(pass, step, issuances);
+                                pass->did_steps = true;
+                        }
+                        continue;
+                case STEP_PRUNE:
+                        if (is_prunable(pass, step->object, issuances))
+                                prune(pass, step->object);
+                        continue;
+                case STEP_AUTHORITY:
+                case STEP_ISSUE:
+                case STEP_PUBLISH:
+                case STEP_VERBS:
+                        continue;
+                }
+        }
+        return 0;
+}

@@ -1,0 +1,390 @@
+#include "daemon/issuance.h"
+
+#include "common/clock.h"
+#include "common/events.h"
+#include "daemon/survey.h"
+
+#include <errno.h>
+#include <string.h>
+#include <syslog.h>
+
+/* An RSA key of 4096 bits may take seconds; a lock is waited for 5 s. */
+#define STAGE_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define ISSUE_TIMEOUT_USEC (60 * USEC_PER_SEC)
+#define FILL_TIMEOUT_USEC (30 * USEC_PER_SEC)
+#define PUBLISH_TIMEOUT_USEC (300 * USEC_PER_SEC)
+enum { CSR_MAX = 16 * 1024, DER_MAX = 16 * 1024 };
+
+void issuance_done(Issuance *issuance)
+{
+        free(issuance->csr);
+        free(issuance->der);
+        *issuance = (Issuance){0};
+}
+
+static void failed(Pass *pass, Issuance *issuances, size_t index, const Error *error)
+{
+        issuances[index].state = ISSUANCE_FAILED;
+        pass_certificate_failed(pass, index, error->text);
+}
+
+/* Copies bytes out of a message. */
+static int take_bytes(Message *message, size_t max, uint8_t **ret, size_t *ret_size, Error *reterr)
+{
+        const uint8_t *bytes = wire_get_bytes(message, max, ret_size);
+
+        *ret = malloc(*ret_size + 1);
+        if (!*ret)
+                return error_oom(reterr);
+        memcpy(*ret, bytes, *ret_size);
+        return 0;
+}
+
+static int worker_of(Pass *pass, size_t index, Peer **ret, Error *reterr)
+{
+        const PolicyCertificate *certificate = &pass->input.policy->certificates[index];
+
+        return peers_worker(&pass->peers, certificate->owner, certificate->owner_uid, ret, reterr);
+}
+
+static int stage(Pass *pass, const Step *step, Issuance *issuance, Error *reterr)
+{
+        const Policy *policy = pass->input.policy;
+        Peer *peer;
+        int r = worker_of(pass, step->object, &peer, reterr);
+
+        if (r < 0)
+                return r;
+        wire_request(peer->message, WIRE_STAGE, policy->tag);
+        wire_put_text(peer->message, policy->certificates[step->object].name);
+        wire_put_u8(peer->message, step->rekey);
+        r = peer_call(peer, WIRE_STAGE, STAGE_TIMEOUT_USEC, reterr);
+        if (r < 0)
+                return r;
+        issuance->generation = wire_get_u32(peer->message);
+        r = take_bytes(peer->message, CSR_MAX, &issuance->csr, &issuance->csr_size, reterr);
+        if (r >= 0)
+                r = wire_end(peer->message, reterr);
+        if (r >= 0)
+                issuance->state = ISSUANCE_STAGED;
+        return r;
+}
+
+/* Takes the leaf of one set out of the signer's answer. */
+static int take_leaf(Pass *pass, Message *message, Issuance *issuances, Error *reterr)
+{
+        const Policy *policy = pass->input.policy;
+        const PolicyCertificate *certificate =
+                policy_find_certificate(policy, wire_get_text(message, POLICY_NAME_MAX));
+        size_t index = certificate ? (size_t)(certificate - policy->certificates) : 0;
+        uint32_t code = wire_get_u32(message);
+        const char *sentence = wire_get_text(message, ERROR_TEXT_MAX);
+        _cleanup_(freep) uint8_t *der = NULL;
+        size_t der_size;
+        CertFacts facts;
+        Error error;
+        int r = take_bytes(message, DER_MAX, &der, &der_size, reterr);
+
+        observation_get_facts(message, &facts);
+        if (r < 0)
+                return r;
+        if (message->bad || !certificate || issuances[index].state != ISSUANCE_STAGED)
+                return error_set(reterr, EBADMSG, "the signer answered what it was not asked");
+        if (code != 0) {
+                error_set(&error, EIO, "%s", sentence);
+                failed(pass, issuances, index, &error);
+                return 0;
+        }
+        free(issuances[index].der);
+        issuances[index].der = TAKE_PTR(der);
+        issuances[index].der_size = der_size;
+        issuances[index].leaf = facts;
+        issuances[index].state = ISSUANCE_ISSUED;
+        pass->memory->certificates[index].has_wanted = true;
+        pass->memory->certificates[index].wanted = facts;
+        return 0;
+}
+
+/* Asks the signer for the leaves of the sets in batch; those without an answer fail. */
+static void issue_batch(Pass *pass, const size_t *batch, size_t n, Issuance *issuances)
+{
+        Error error = {0};
+        Peer *peer;
+        int r = peers_signer(&pass->peers, &peer, &error);
+
+        if (r >= 0) {
+                wire_request(peer->message, WIRE_ISSUE, pass->input.policy->tag);
+                for (size_t i = 0; i < n; i++) {
+                        wire_put_text(peer->message,
+                                      pass->input.policy->certificates[batch[i]].name);
+                        wire_put_bytes(peer->message, issuances[batch[i]].csr,
+                                       issuances[batch[i]].csr_size);
+                }
+                r = peer_call(peer, WIRE_ISSUE, ISSUE_TIMEOUT_USEC, &error);
+        }
+        while (r >= 0 && wire_more(peer->message))
+                r = take_leaf(pass, peer->message, issuances, &error);
+        if (r >= 0)
+                r = wire_end(peer->message, &error);
+        if (r >= 0)
+                error_set(&error, EIO, "the signer gave no answer");
+        for (size_t i = 0; i < n; i++)
+                if (issuances[batch[i]].state == ISSUANCE_STAGED)
+                        failed(pass, issuances, batch[i], &error);
+}
+
+/* Writes the generations of an authority as DER, each once. */
+static void put_generations(Pass *pass, const PolicyCertificate *certificate, Message *message)
+{
+        const Observation *observation = pass->observation;
+        size_t place = message->size;
+        uint8_t n = 0;
+
+        wire_put_u8(message, 0);
+        for (size_t i = 0; i < certificate->n_bundle; i++) {
+                size_t index = (size_t)(certificate->bundle[i] - pass->input.policy->authorities);
+                const ObservedAuthority *authority = &observation->authorities[index];
+
+                for (size_t j = 0; j < authority->n_generations; j++, n++)
+                        wire_put_bytes(message, authority->generations[j].der,
+                                       authority->generations[j].der_size);
+        }
+        if (!message->bad)
+                message->data[place] = n;
+}
+
+static int fill(Pass *pass, size_t index, Issuance *issuance, Error *reterr)
+{
+        const PolicyCertificate *certificate = &pass->input.policy->certificates[index];
+        Peer *peer;
+        int r = worker_of(pass, index, &peer, reterr);
+
+        if (r < 0)
+                return r;
+        wire_request(peer->message, WIRE_FILL, pass->input.policy->tag);
+        wire_put_text(peer->message, certificate->name);
+        wire_put_u32(peer->message, issuance->generation);
+        wire_put_bytes(peer->message, issuance->der, issuance->der_size);
+        wire_put_u8(peer->message, 0); /* the issuer is an anchor: nothing stands between */
+        put_generations(pass, certificate, peer->message);
+        r = peer_call(peer, WIRE_FILL, FILL_TIMEOUT_USEC, reterr);
+        if (r >= 0)
+                issuance->state = ISSUANCE_FILLED;
+        return r;
+}
+
+/* Signs and fills the staged sets of one batch, and frees what they no longer need. */
+static void finish_batch(Pass *pass, const size_t *batch, size_t n, Issuance *issuances)
+{
+        if (n > 0)
+                issue_batch(pass, batch, n, issuances);
+        for (size_t i = 0; i < n; i++) {
+                Issuance *issuance = &issuances[batch[i]];
+                Error error;
+
+                if (issuance->state == ISSUANCE_ISSUED &&
+                    fill(pass, batch[i], issuance, &error) < 0)
+                        failed(pass, issuances, batch[i], &error);
+                free(TAKE_PTR(issuance->csr));
+                free(TAKE_PTR(issuance->der));
+        }
+}
+
+static void make_authorities(Pass *pass, const Plan *plan)
+{
+        const Policy *policy = pass->input.policy;
+
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                const Step *step = &plan->steps[i];
+                Attempt *attempt;
+                Error error;
+
+                if (step->verb != STEP_AUTHORITY)
+                        continue;
+                attempt = &pass->memory->authorities[step->object].attempt;
+                if (survey_authority(&pass->peers, policy, step->object, true, pass->observation,
+                                     &error) >= 0) {
+                        attempt_succeeded(attempt);
+                        pass->did_steps = true;
+                        pass_tell(pass,
+                                  &(PassEvent){.level = LOG_NOTICE,
+                                               .message_id = EVENT_CA_CREATED,
+                                               .authority = policy->authorities[step->object].name},
+                                  "the CA of %s was made", policy->authorities[step->object].name);
+                        continue;
+                }
+                attempt_failed(attempt, policy, clock_boottime(), 0, error.text);
+                pass_tell(pass,
+                          &(PassEvent){.level = LOG_ERR,
+                                       .message_id = EVENT_FAILED,
+                                       .authority = policy->authorities[step->object].name},
+                          "no CA could be made for %s: %s", policy->authorities[step->object].name,
+                          error.text);
+        }
+}
+
+/* Whether the authority of a set can sign: where it cannot, its own failure has been told. */
+static bool has_issuer(Pass *pass, size_t index)
+{
+        const Policy *policy = pass->input.policy;
+        size_t authority = (size_t)(policy->certificates[index].authority - policy->authorities);
+
+        return observed_authority_current(&pass->observation->authorities[authority]) != NULL;
+}
+
+static void issue_all(Pass *pass, const Plan *plan, Issuance *issuances)
+{
+        size_t batch[WIRE_BATCH_MAX], n = 0;
+
+        for (size_t i = 0; i < plan->n_steps && !peers_is_cancelled(&pass->peers); i++) {
+                const Step *step = &plan->steps[i];
+                Error error;
+
+                if (step->verb != STEP_ISSUE)
+                        continue;
+                issuances[step->object].is_new = true;
+                if (!has_issuer(pass, step->object)) {
+                        issuances[step->object].state = ISSUANCE_FAILED;
+                        continue;
+                }
+                if (stage(pass, step, &issuances[step->object], &error) < 0) {
+                        failed(pass, issuances, step->object, &error);
+                        continue;
+                }
+                batch[n++] = step->object;
+                if (n == WIRE_BATCH_MAX) {
+                        finish_batch(pass, batch, n, issuances);
+                        n = 0;
+                }
+        }
+        finish_batch(pass, batch, n, issuances);
+}
+
+static void published(Pass *pass, size_t index, Issuance *issuance, uint32_t generation,
+                      const CertFacts *leaf)
+{
+        const PolicyCertificate *certificate = &pass->input.policy->certificates[index];
+        MemoryCertificate *memory = &pass->memory->certificates[index];
+        char until[CLOCK_TEXT_MAX];
+
+        issuance->state = ISSUANCE_PUBLISHED;
+        issuance->generation = generation;
+        issuance->leaf = *leaf;
+        attempt_succeeded(&memory->attempt);
+        memory->is_requested = memory->is_rekey_requested = false;
+        pass->did_steps = true;
+        if (!issuance->is_new)
+                return;
+        if (pass->input.record)
+                record_published(pass->input.record, certificate->name, leaf, generation,
+                                 clock_realtime(), NULL);
+        pass_tell(pass,
+                  &(PassEvent){.level = LOG_INFO,
+                               .message_id = EVENT_PUBLISHED,
+                               .certificate = certificate->name,
+                               .serial = leaf->serial},
+                  "%s: published generation %u, serial %s, valid until %s", certificate->name,
+                  generation, leaf->serial, clock_format(leaf->not_after_usec, until));
+}
+
+/* One set's outcome out of the worker's answer. */
+static int take_published(Pass *pass, Message *message, uid_t uid, Issuance *issuances,
+                          Error *reterr)
+{
+        const Policy *policy = pass->input.policy;
+        const PolicyCertificate *certificate =
+                policy_find_certificate(policy, wire_get_text(message, POLICY_NAME_MAX));
+        size_t index = certificate ? (size_t)(certificate - policy->certificates) : 0;
+        uint32_t code = wire_get_u32(message), generation;
+        const char *sentence = wire_get_text(message, ERROR_TEXT_MAX);
+        CertFacts leaf;
+        Error error;
+
+        generation = wire_get_u32(message);
+        observation_get_facts(message, &leaf);
+        if (message->bad || !certificate || certificate->owner_uid != uid ||
+            !issuances[index].to_publish || issuances[index].state == ISSUANCE_FAILED)
+                return error_set(reterr, EBADMSG, "a worker answered what it was not asked");
+        if (code == 0) {
+                published(pass, index, &issuances[index], generation, &leaf);
+                return 0;
+        }
+        error_set(&error, EIO, "%s", sentence);
+        failed(pass, issuances, index, &error);
+        return 0;
+}
+
+/* Receives the stream of outcomes. */
+static int take_outcomes(Pass *pass, Peer *peer, uid_t uid, Issuance *issuances, Error *reterr)
+{
+        for (size_t i = 0; i <= pass->input.policy->n_certificates; i++) {
+                int r = peer_receive(peer, WIRE_PUBLISH, PUBLISH_TIMEOUT_USEC, reterr);
+                bool last = false;
+
+                while (r >= 0 && !last && wire_more(peer->message)) {
+                        last = wire_get_u8(peer->message) == 0;
+                        if (!last)
+                                r = take_published(pass, peer->message, uid, issuances, reterr);
+                }
+                if (r >= 0)
+                        r = wire_end(peer->message, reterr);
+                if (r < 0 || last)
+                        return r;
+        }
+        return error_set(reterr, EBADMSG, "a worker answered without an end");
+}
+
+static bool waits(const Issuance *issuance)
+{
+        return issuance->to_publish && issuance->state != ISSUANCE_PUBLISHED &&
+               issuance->state != ISSUANCE_FAILED;
+}
+
+/* Publishes the sets of an owner from the first on, as many as one message names. */
+static void publish_owner(Pass *pass, size_t first, Issuance *issuances)
+{
+        const Policy *policy = pass->input.policy;
+        uid_t uid = policy->certificates[first].owner_uid;
+        Error error = {0};
+        size_t end = first;
+        Peer *peer;
+        int r = worker_of(pass, first, &peer, &error);
+
+        if (r >= 0) {
+                wire_request(peer->message, WIRE_PUBLISH, policy->tag);
+                for (; end < policy->n_certificates &&
+                       wire_room(peer->message) > POLICY_NAME_MAX + 16;
+                     end++)
+                        if (waits(&issuances[end]) && policy->certificates[end].owner_uid == uid)
+                                wire_put_text(peer->message, policy->certificates[end].name);
+                r = peer_send(peer, PUBLISH_TIMEOUT_USEC, &error);
+        }
+        if (r >= 0)
+                r = take_outcomes(pass, peer, uid, issuances, &error);
+        if (r >= 0)
+                error_set(&error, EIO, "the worker gave no answer");
+        if (end == first)
+                end = policy->n_certificates;
+        for (size_t i = first; i < end; i++)
+                if (waits(&issuances[i]) && policy->certificates[i].owner_uid == uid)
+                        failed(pass, issuances, i, &error);
+}
+
+int issuance_run(Pass *pass, const Plan *plan, Issuance *issuances, Error *reterr)
+{
+        make_authorities(pass, plan);
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (plan->steps[i].verb == STEP_PUBLISH)
+                        issuances[plan->steps[i].object].to_publish = true;
+        issue_all(pass, plan, issuances);
+        for (size_t i = 0; i < pass->input.policy->n_certificates; i++) {
+                /* What was to be issued and was not is not published. */
+                if (issuances[i].is_new && issuances[i].state != ISSUANCE_FILLED)
+                        issuances[i].to_publish = false;
+                if (waits(&issuances[i]))
+                        publish_owner(pass, i, issuances);
+        }
+        if (peers_is_cancelled(&pass->peers))
+                return error_set(reterr, ECANCELED, "pgcertd is ending");
+        return 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * When to run a pass: at the start, on a deadline, every check_every, after a failure's back-off,
+ * on SIGHUP, on a request, when the clock was set, and when the policy's files are not what is in
+ * force. It keeps time and nothing else; between deadlines nothing wakes it.
+ *
+ * A pass runs in a thread of its own, one at a time, so that requests are heard meanwhile.
+ */
+#pragma once
+
+#include "daemon/state.h"
+
+#include <systemd/sd-event.h>
+
+typedef struct Keeper Keeper;
+
+/* Called in the event loop when a pass has ended: number counts from 1. */
+typedef void (*KeeperEnded)(void *userdata, uint64_t number, PassMode mode);
+
+/* event, state and userdata must outlive the keeper. SIGHUP, SIGTERM and SIGINT must be blocked. */
+int keeper_new(sd_event *event, State *state, KeeperEnded ended, void *userdata, Keeper **ret,
+               Error *reterr);
+
+/* Ends a pass that runs, at once. */
+Keeper *keeper_free(Keeper *keeper);
+DEFINE_CLEANUP(Keeper *, keeper_free);
+
+/* Asks for a pass that begins from now on (one that runs already does not count), and returns its
+ * number. An asked-for mode that does not change anything is done in a pass of its own. */
+uint64_t keeper_request(Keeper *keeper, PassMode mode);
+
+/* The same, with a new leaf for the certificate of that name in the policy in force. */
+uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey);
+
+/* Reads the policy now. On failure the old one stays, and errors has all that is wrong. Otherwise
+ * the pass whose number is returned is the first one with it. */
+int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number);

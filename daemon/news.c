@@ -1,0 +1,110 @@
+#include "daemon/news.h"
+
+#include "common/events.h"
+#include "common/log.h"
+
+#include <string.h>
+
+/* What is told of one change, beyond which only the count is: an owner may have thousands of sets.
+ */
+enum { NEWS_MAX = 20 };
+
+void news_event(void *userdata, const PassEvent *event)
+{
+        LogField fields[] = {
+                {"PGCERTD_CERTIFICATE", event->certificate},
+                {"PGCERTD_CLUSTER", event->cluster},
+                {"PGCERTD_AUTHORITY", event->authority},
+                {"PGCERTD_SERIAL", event->serial},
+                {NULL, NULL},
+        };
+
+        log_event(event->level, event->message_id, fields, "%s", event->sentence);
+}
+
+static bool is_trouble(CertificateState state)
+{
+        switch (state) {
+        case CERTIFICATE_FOREIGN:
+        case CERTIFICATE_HELD:
+        case CERTIFICATE_EXPIRED:
+        case CERTIFICATE_ERROR:
+                return true;
+        case CERTIFICATE_OK:
+        case CERTIFICATE_DUE:
+        case CERTIFICATE_OWED:
+        case CERTIFICATE_REFUSED:
+        case CERTIFICATE_STATES:
+                return false;
+        }
+        return false;
+}
+
+/* What a pass has told already as it happened (owed, refused, a failed try) is not told again. */
+static void certificate_news(const State *state, size_t index, const PlanCertificate *before)
+{
+        const PlanCertificate *now = &state->plan->certificates[index];
+        const char *name = state->last_policy->certificates[index].name;
+        LogField fields[] = {{"PGCERTD_CERTIFICATE", name}, {NULL, NULL}};
+        bool was_trouble = before && is_trouble(before->state);
+        const char *error = now->error ? now->error : certificate_state_name(now->state);
+
+        if (is_trouble(now->state) && state->memory->certificates[index].attempt.failures == 0)
+                log_event(now->health == HEALTH_CRITICAL ? LOG_ERR : LOG_WARNING,
+                          now->state == CERTIFICATE_FOREIGN ? EVENT_FOREIGN : EVENT_FAILED, fields,
+                          "%s: %s", name, error);
+        else if (was_trouble && !is_trouble(now->state))
+                log_event(LOG_NOTICE, EVENT_RECOVERED, fields, "%s: %s again", name,
+                          certificate_state_name(now->state));
+}
+
+static bool is_same(const char *a, const char *b)
+{
+        return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
+void news_compare(const State *state, const Plan *before)
+{
+        size_t told = 0, omitted = 0;
+
+        for (size_t i = 0; i < state->plan->n_certificates; i++) {
+                const PlanCertificate *now = &state->plan->certificates[i];
+                const PlanCertificate *then =
+                        before && i < before->n_certificates ? &before->certificates[i] : NULL;
+
+                if (then ? then->state == now->state && is_same(then->error, now->error)
+                         : !is_trouble(now->state))
+                        continue;
+                if (told++ < NEWS_MAX)
+                        certificate_news(state, i, then);
+                else
+                        omitted++;
+        }
+        for (size_t i = 0; i < state->plan->n_authorities; i++) {
+                const char *now = state->plan->authorities[i].error;
+                const char *then =
+                        before && i < before->n_authorities ? before->authorities[i].error : NULL;
+                const char *name = state->last_policy->authorities[i].name;
+                LogField fields[] = {{"PGCERTD_AUTHORITY", name}, {NULL, NULL}};
+
+                if (now && !is_same(now, then))
+                        log_event(LOG_WARNING, EVENT_FAILED, fields, "%s: %s", name, now);
+        }
+        if (omitted > 0)
+                log_plain(LOG_WARNING,
+                          "and %zu more certificates changed their state "
+                          "HINT: See pgcertctl status.",
+                          omitted);
+}
+
+void news_policy_errors(const Errors *errors)
+{
+        for (size_t i = 0; i < errors->n; i++) {
+                char text[ERROR_TEXT_MAX + ERROR_FILE_MAX + 32];
+
+                log_event(LOG_ERR, EVENT_POLICY_BROKEN, NULL, "%s",
+                          error_format(&errors->items[i], text, sizeof text));
+        }
+        if (errors->omitted > 0)
+                log_event(LOG_ERR, EVENT_POLICY_BROKEN, NULL, "and %zu more", errors->omitted);
+}

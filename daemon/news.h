@@ -1,0 +1,18 @@
+/*
+ * Tells on the log what passes find and do: the events of a pass as they happen, and what changed
+ * from one pass to the next (a set that is foreign now, an owner without a worker, a recovery),
+ * once.
+ */
+#pragma once
+
+#include "daemon/state.h"
+
+/* For PassInput.tell. */
+void news_event(void *userdata, const PassEvent *event);
+
+/* What differs between the plan before and the state's plan now; before is NULL for the first. Both
+ * are of the same policy. */
+void news_compare(const State *state, const Plan *before);
+
+/* All that is wrong with a policy, a line each. */
+void news_policy_errors(const Errors *errors);
