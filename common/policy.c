@@ -9,6 +9,7 @@
 #include "common/policyrule.h"
 #include "common/policyunique.h"
 #include "common/policyuser.h"
+#include "common/yaml.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,7 +23,7 @@ static void policymodel_freep(Policy **policy)
 static void draft_done(PolicyDraft *draft)
 {
         for (size_t i = 0; i < draft->n_roots && draft->roots; i++)
-                yaml_node_free(draft->roots[i]);
+                yamlnode_free(draft->roots[i]);
         free(draft->roots);
         for (unsigned kind = 0; kind < POLICY_KINDS; kind++)
                 free(draft->nodes[kind]);

@@ -8,7 +8,7 @@
 
 static void check_authority(PolicyDraft *draft, const PolicyAuthority *authority, YamlNode *node)
 {
-        YamlNode *subject = yaml_find(node, "subject"), *key = yaml_find(node, "key");
+        YamlNode *subject = yamlnode_find(node, "subject"), *key = yamlnode_find(node, "key");
         size_t size = policyname_subject_size(&authority->subject);
         const size_t maximum = POLICY_SUBJECT_MAX - POLICY_GENERATION_MAX;
 
@@ -19,7 +19,7 @@ static void check_authority(PolicyDraft *draft, const PolicyAuthority *authority
                                    "HINT: Write key: ecdsa-p256 for the authority.");
         if (!subject || subject->is_told)
                 return;
-        if (!yaml_find(subject, "CN"))
+        if (!yamlnode_find(subject, "CN"))
                 policydraft_refuse_missing(draft, subject, "CN",
                                            "is missing. HINT: Write a CN: the generation is added "
                                            "to it.");
@@ -33,7 +33,8 @@ static void check_authority(PolicyDraft *draft, const PolicyAuthority *authority
 
 static void check_server(PolicyDraft *draft, const PolicyCertificate *certificate, YamlNode *node)
 {
-        YamlNode *names = yaml_find(node, "names"), *subject = yaml_find(node, "subject"), *found;
+        YamlNode *names = yamlnode_find(node, "names"), *subject = yamlnode_find(node, "subject"),
+                 *found;
         Error error;
 
         if (!names)
@@ -44,18 +45,18 @@ static void check_server(PolicyDraft *draft, const PolicyCertificate *certificat
                 policydraft_refuse(draft, names,
                                    "is empty. HINT: Write the host names and addresses that "
                                    "clients connect to.");
-        else if (certificate->n_names > 0 && !yaml_find(subject, "CN") &&
+        else if (certificate->n_names > 0 && !yamlnode_find(subject, "CN") &&
                  policyname_check_attribute("CN", certificate->names[0].text, &error) < 0)
                 policydraft_refuse(draft, &names->children[0],
                                    "the first name is the CN, for which it is too long: %s. HINT: "
                                    "Write subject: { CN: ... }, or put another name first.",
                                    error.text);
-        found = yaml_find(node, "role");
+        found = yamlnode_find(node, "role");
         if (found)
                 policydraft_refuse_key(draft, found,
                                        "a server has no role. HINT: Remove it, or "
                                        "write use: client.");
-        found = yaml_find(node, "service");
+        found = yamlnode_find(node, "service");
         if (found)
                 policydraft_refuse_key(draft, found,
                                        "a service file is a client's. HINT: Remove it, or write "
@@ -64,9 +65,9 @@ static void check_server(PolicyDraft *draft, const PolicyCertificate *certificat
 
 static void check_client(PolicyDraft *draft, YamlNode *node)
 {
-        YamlNode *subject = yaml_find(node, "subject"), *cn = yaml_find(subject, "CN");
+        YamlNode *subject = yamlnode_find(node, "subject"), *cn = yamlnode_find(subject, "CN");
 
-        if (!yaml_find(node, "role"))
+        if (!yamlnode_find(node, "role"))
                 policydraft_refuse_missing(draft, node, "role",
                                            "is missing. HINT: Write the PostgreSQL role that the "
                                            "client logs in as; it becomes the CN.");
@@ -80,11 +81,11 @@ static void check_client(PolicyDraft *draft, YamlNode *node)
 static void check_files(PolicyDraft *draft, const PolicyCertificate *certificate, YamlNode *node)
 {
         static const char *const keys[POLICY_FILES] = {"certificate", "key", "trust"};
-        YamlNode *files = yaml_find(node, "files");
+        YamlNode *files = yamlnode_find(node, "files");
         const PolicyService *service = certificate->service;
 
         for (size_t i = 0; i < POLICY_FILES; i++) {
-                YamlNode *place = yaml_find(files, keys[i]);
+                YamlNode *place = yamlnode_find(files, keys[i]);
 
                 for (size_t j = 0; j < i && certificate->files[i] && certificate->files[j]; j++)
                         if (strcmp(certificate->files[i], certificate->files[j]) == 0)
@@ -97,7 +98,8 @@ static void check_files(PolicyDraft *draft, const PolicyCertificate *certificate
                                                    certificate->files[i], keys[j]);
                 if (service && service->file && certificate->files[i] &&
                     strcmp(certificate->files[i], service->file) == 0)
-                        policydraft_refuse(draft, yaml_find(yaml_find(node, "service"), "file"),
+                        policydraft_refuse(draft,
+                                           yamlnode_find(yamlnode_find(node, "service"), "file"),
                                            "%s is also the name for files.%s. HINT: Give every "
                                            "file a name of its own.",
                                            service->file, keys[i]);
@@ -107,7 +109,7 @@ static void check_files(PolicyDraft *draft, const PolicyCertificate *certificate
 static void check_certificate(PolicyDraft *draft, const PolicyCertificate *certificate,
                               YamlNode *node)
 {
-        YamlNode *use = yaml_find(node, "use");
+        YamlNode *use = yamlnode_find(node, "use");
 
         if (use && !use->is_told && certificate->use == POLICY_SERVER)
                 check_server(draft, certificate, node);
@@ -118,19 +120,19 @@ static void check_certificate(PolicyDraft *draft, const PolicyCertificate *certi
 
 static void check_cluster(PolicyDraft *draft, const PolicyCluster *cluster, YamlNode *node)
 {
-        const YamlNode *place = yaml_find(node, "data_directory");
-        struct stat stat;
+        const YamlNode *place = yamlnode_find(node, "data_directory");
+        struct stat status;
 
         if (!cluster->data_directory)
                 return;
-        if (lstat(cluster->data_directory, &stat) < 0)
+        if (stat(cluster->data_directory, &status) < 0)
                 policydraft_warn(draft, place,
                                  errno == ENOENT ? "%s does not exist (yet): the cluster counts as "
                                                    "absent"
                                                  : "%s cannot be looked at: %s",
                                  cluster->data_directory, strerror(errno));
         else if (cluster->certificate && cluster->certificate->owner_uid != (uid_t)-1 &&
-                 S_ISDIR(stat.st_mode) && stat.st_uid != cluster->certificate->owner_uid)
+                 S_ISDIR(status.st_mode) && status.st_uid != cluster->certificate->owner_uid)
                 policydraft_warn(draft, place,
                                  "%s does not belong to %s, the owner of the certificate %s: "
                                  "PostgreSQL refuses a key of another user",

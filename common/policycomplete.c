@@ -92,7 +92,7 @@ static void *resolve(PolicyDraft *draft, PolicyKind kind, YamlNode *node, const 
         if (found || draft->is_incomplete || draft->errors->n >= ERRORS_MAX)
                 return found;
         nearest = find_nearest(draft->policy, kind, node->text);
-        yaml_excerpt(node->text, excerpt);
+        yamlnode_excerpt(node->text, excerpt);
         if (nearest)
                 policydraft_refuse(draft, node, "there is no %s \"%s\". HINT: Did you mean %s?",
                                    what, excerpt, nearest);
@@ -110,9 +110,9 @@ static const PolicyCertificate *resolve_use(PolicyDraft *draft, YamlNode *node, 
 
         if (!found)
                 return NULL;
-        written = yaml_find(policydraft_node(draft, POLICY_CERTIFICATES,
-                                             (size_t)(found - draft->policy->certificates)),
-                            "use");
+        written = yamlnode_find(policydraft_node(draft, POLICY_CERTIFICATES,
+                                                 (size_t)(found - draft->policy->certificates)),
+                                "use");
         if (!written || written->is_told || found->use == use)
                 return found;
         policydraft_refuse(draft, node,
@@ -160,8 +160,9 @@ static int complete_cluster(PolicyDraft *draft, size_t i)
         PolicyCluster *cluster = &draft->policy->clusters[i];
         YamlNode *node = policydraft_node(draft, POLICY_CLUSTERS, i), *list;
 
-        cluster->certificate = resolve_use(draft, yaml_find(node, "certificate"), POLICY_SERVER);
-        list = yaml_find(yaml_find(node, "verify"), "as");
+        cluster->certificate =
+                resolve_use(draft, yamlnode_find(node, "certificate"), POLICY_SERVER);
+        list = yamlnode_find(yamlnode_find(node, "verify"), "as");
         if (!list || list->is_told || list->n == 0)
                 return 0;
         cluster->as = calloc(list->n, sizeof *cluster->as);
@@ -214,7 +215,7 @@ int policycomplete_policy(PolicyDraft *draft)
 
                 complete_certificate(draft, &policy->certificates[i]);
                 policy->certificates[i].authority = resolve(
-                        draft, POLICY_AUTHORITIES, yaml_find(node, "authority"), "authority");
+                        draft, POLICY_AUTHORITIES, yamlnode_find(node, "authority"), "authority");
         }
         for (size_t i = 0; i < policy->n_authorities; i++)
                 if (policy->authorities[i].key == KEY_TYPE_COUNT)

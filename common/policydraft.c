@@ -14,7 +14,7 @@ static void add(Errors *errors, int code, const YamlNode *node, bool at_key, con
         Error error;
 
         vsnprintf(text, sizeof text, format, arguments);
-        yaml_path(node, path);
+        yamlnode_path(node, path);
         error_at(&error, code, node->file, at_key ? node->key_line : node->line,
                  at_key ? node->key_column : node->column, "%s%s%s%s%s", path,
                  path[0] && key ? "." : "", key ? key : "", path[0] || key ? ": " : "", text);
@@ -52,6 +52,8 @@ int policydraft_refuse_missing(PolicyDraft *draft, YamlNode *map, const char *ke
 {
         va_list arguments;
 
+        if (map->has_lost_key)
+                return -EINVAL;
         va_start(arguments, format);
         add(draft->errors, EINVAL, map, false, key, format, arguments);
         va_end(arguments);
@@ -82,7 +84,7 @@ YamlNode *policydraft_node(const PolicyDraft *draft, PolicyKind kind, size_t i)
 
 bool policydraft_is_fit(const YamlNode *map, const char *key)
 {
-        const YamlNode *node = yaml_find(map, key);
+        const YamlNode *node = yamlnode_find(map, key);
 
         return !node || !node->is_told;
 }

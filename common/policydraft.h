@@ -5,7 +5,7 @@
 #pragma once
 
 #include "common/policymodel.h"
-#include "common/yaml.h"
+#include "common/yamlnode.h"
 
 typedef struct PolicyDraft {
         Policy *policy;
@@ -49,7 +49,8 @@ int policydraft_refuse(PolicyDraft *draft, YamlNode *node, const char *format, .
 int policydraft_refuse_key(PolicyDraft *draft, YamlNode *node, const char *format, ...)
         _printf_(3, 4);
 
-/* Adds an error at the map, with the path of a key that is not there. */
+/* Adds an error at the map, with the path of a key that is not there; silent where the
+ * map has lost one. */
 int policydraft_refuse_missing(PolicyDraft *draft, YamlNode *map, const char *key,
                                const char *format, ...) _printf_(4, 5);
 

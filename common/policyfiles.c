@@ -100,17 +100,17 @@ static int list(const char *file, PolicyFiles *files, Error *reterr)
         return list_directory(files, directory, reterr);
 }
 
+/* The error names the file by itself. */
 static int read_file(PolicyFiles *files, size_t i, size_t *room, Error *reterr)
 {
         const char *path = files->paths[i];
-        Error error;
-        int r = fdio_read_followed(path, *room, &files->bytes[i], &error);
+        int r = fdio_read_followed(path, *room, &files->bytes[i], reterr);
 
         if (r == -EFBIG)
                 return error_at(reterr, EFBIG, path, 0, 0,
                                 "more than 8 MiB, all files together. HINT: Split the policy.");
         if (r < 0)
-                return error_at(reterr, -r, path, 0, 0, "%s", error.text);
+                return r;
         *room -= files->bytes[i].size;
         return 0;
 }

@@ -247,7 +247,7 @@ void policylist_read_service(PolicyDraft *draft, const PolicyKey *key, YamlNode 
         for (size_t i = 0; i < 2; i++) {
                 const char *wanted = i == 0 ? "file" : "name";
 
-                if (!yaml_find(node, wanted))
+                if (!yamlnode_find(node, wanted))
                         policydraft_refuse_missing(draft, node, wanted,
                                                    "is missing. HINT: Add it; see "
                                                    "pgcertd.yaml(5).");

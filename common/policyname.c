@@ -1,6 +1,6 @@
 #include "common/policyname.h"
 
-#include "common/yaml.h"
+#include "common/yamlnode.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +25,7 @@ int policyname_check_object(const char *name, Error *reterr)
                 return error_set(reterr, EINVAL,
                                  "\"%s\" is not a name. HINT: Begin with a letter or digit, and "
                                  "use letters, digits, and the characters . _ - only.",
-                                 yaml_excerpt(name, excerpt));
+                                 yamlnode_excerpt(name, excerpt));
         return 0;
 }
 
@@ -33,7 +33,7 @@ static int check_label(const char *name, const char *label, size_t size, Error *
 {
         char excerpt[YAML_EXCERPT_MAX];
 
-        yaml_excerpt(name, excerpt);
+        yamlnode_excerpt(name, excerpt);
         if (size == 0)
                 return error_set(reterr, EINVAL,
                                  "\"%s\" has an empty label. HINT: Write it without a dot at the "
@@ -75,7 +75,7 @@ static int check_dns(const char *name, Error *reterr)
 
         if (strlen(name) > DNS_NAME_MAX)
                 return error_set(reterr, EINVAL, "\"%s\" has %zu bytes, at most %d are allowed",
-                                 yaml_excerpt(name, excerpt), strlen(name), DNS_NAME_MAX);
+                                 yamlnode_excerpt(name, excerpt), strlen(name), DNS_NAME_MAX);
         if (strncmp(label, "*.", 2) == 0)
                 label += 2;
         while (true) {
@@ -91,7 +91,7 @@ static int check_dns(const char *name, Error *reterr)
                 return error_set(reterr, EINVAL,
                                  "\"%s\" ends in a label of digits and is not an IP address. HINT: "
                                  "Write an address with four numbers up to 255, or a host name.",
-                                 yaml_excerpt(name, excerpt));
+                                 yamlnode_excerpt(name, excerpt));
         return 0;
 }
 
@@ -138,7 +138,7 @@ int policyname_check_attribute(const char *type, const char *value, Error *reter
                 return error_set(reterr, EINVAL,
                                  "\"%s\" is not a country. HINT: Write the two capital letters of "
                                  "ISO 3166, for example CN.",
-                                 yaml_excerpt(value, excerpt));
+                                 yamlnode_excerpt(value, excerpt));
         for (size_t i = 0; i < ELEMENTSOF(bounds); i++)
                 if (strcmp(type, bounds[i].type) == 0 && n > bounds[i].maximum)
                         return error_set(reterr, EINVAL,
@@ -177,7 +177,7 @@ int policyname_check_path(const char *path, Error *reterr)
 {
         char excerpt[YAML_EXCERPT_MAX];
 
-        yaml_excerpt(path, excerpt);
+        yamlnode_excerpt(path, excerpt);
         if (path[0] != '/')
                 return error_set(reterr, EINVAL,
                                  "\"%s\" is not an absolute path. HINT: Begin it with a slash.",
@@ -206,7 +206,7 @@ int policyname_check_file(const char *name, Error *reterr)
         char excerpt[YAML_EXCERPT_MAX];
         bool is_reserved = strncmp(name, "generation-", strlen("generation-")) == 0;
 
-        yaml_excerpt(name, excerpt);
+        yamlnode_excerpt(name, excerpt);
         for (size_t i = 0; i < ELEMENTSOF(reserved); i++)
                 is_reserved |= strcmp(name, reserved[i]) == 0;
         if (is_reserved)

@@ -1,7 +1,7 @@
 #include "common/policyprint.h"
 
 #include "common/duration.h"
-#include "common/yaml.h"
+#include "common/yamlnode.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +13,7 @@ static bool is_plain(const char *value)
                                    "0123456789/._-";
 
         return strspn(value, safe) == strlen(value) && strspn(value, "0123456789._-") == 0 &&
-               !yaml_is_ambiguous(value);
+               !yamlnode_is_ambiguous(value);
 }
 
 static void add_value(Text *text, const char *value)

@@ -68,7 +68,7 @@ static void read_top(PolicyDraft *draft, YamlNode *root, YamlNode *first[POLICYK
                 draft->is_incomplete = true;
                 return;
         }
-        version = yaml_find(root, "version");
+        version = yamlnode_find(root, "version");
         if (version)
                 policyvalue_read_version(draft, NULL, version, NULL);
         else
@@ -120,7 +120,7 @@ static void read_object(PolicyDraft *draft, PolicyKind kind, YamlNode *node, siz
         char **name = (char **)(objects + i * size);
         Error error;
 
-        if (!node->is_key_quoted && yaml_is_ambiguous(node->key)) {
+        if (!node->is_key_quoted && yamlnode_is_ambiguous(node->key)) {
                 policydraft_refuse_key(draft, node,
                                        "%s is a boolean or null in YAML. HINT: Quote it, or choose "
                                        "another name.",
@@ -169,7 +169,7 @@ static int make_room(PolicyDraft *draft, PolicyKind kind)
 
         for (size_t i = 0; i < draft->n_roots; i++) {
                 const YamlNode *group =
-                        draft->roots[i] ? yaml_find(draft->roots[i], kinds[kind]) : NULL;
+                        draft->roots[i] ? yamlnode_find(draft->roots[i], kinds[kind]) : NULL;
 
                 room += group && group->kind == YAML_MAP ? group->n : 0;
         }
@@ -201,7 +201,8 @@ static int read_kind(PolicyDraft *draft, PolicyKind kind)
         if (r < 0)
                 return r;
         for (size_t i = 0; i < draft->n_roots; i++) {
-                YamlNode *group = draft->roots[i] ? yaml_find(draft->roots[i], kinds[kind]) : NULL;
+                YamlNode *group =
+                        draft->roots[i] ? yamlnode_find(draft->roots[i], kinds[kind]) : NULL;
 
                 if (group)
                         read_group(draft, kind, group, counts[kind]);

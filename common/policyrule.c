@@ -62,13 +62,13 @@ static YamlNode *find_origin(const PolicyDraft *draft, YamlNode *node, bool has_
         static const char *const keys[] = {"renew_before", "lifetime"};
 
         for (size_t i = 0; i < ELEMENTSOF(keys); i++) {
-                YamlNode *found = yaml_find(node, keys[i]);
+                YamlNode *found = yamlnode_find(node, keys[i]);
 
                 if (found)
                         return found;
         }
         for (size_t i = 0; i < ELEMENTSOF(keys) && has_defaults; i++) {
-                YamlNode *found = yaml_find(draft->defaults, keys[i]);
+                YamlNode *found = yamlnode_find(draft->defaults, keys[i]);
 
                 if (found)
                         return found;
@@ -149,13 +149,13 @@ static void check_authority(PolicyDraft *draft, const PolicyAuthority *authority
                         "renew_before %s%s is more than half of the lifetime %s. HINT: Raise the "
                         "lifetime to %s or more, or lower %s.",
                         big_r,
-                        yaml_find(node, "renew_before")
+                        yamlnode_find(node, "renew_before")
                                 ? ""
                                 : " (the leaves' longest lifetime + distribute + backdate + "
                                   "check_every)",
                         duration_format(authority->lifetime_usec, big_l),
                         duration_format(2 * authority->renew_before_usec, sum),
-                        yaml_find(node, "renew_before") ? "renew_before" : "the others");
+                        yamlnode_find(node, "renew_before") ? "renew_before" : "the others");
 }
 
 static void set_renew_before(const Policy *policy, PolicyAuthority *authority, const Leaves *leaves)
@@ -186,6 +186,8 @@ int policyrule_check(PolicyDraft *draft)
                 if (authority && !spans_are_fit(policydraft_node(draft, POLICY_CERTIFICATES, i)))
                         leaves[authority - policy->authorities].is_unknown = true;
         }
+        if (!is_common_fit(draft)) /* a leaf's error was told at defaults */
+                return 0;
         for (size_t i = 0; i < policy->n_authorities; i++) {
                 YamlNode *node = policydraft_node(draft, POLICY_AUTHORITIES, i);
 

@@ -44,7 +44,7 @@ static int make_places(PolicyDraft *draft, size_t room, Places *ret)
 static void add(Places *places, const char *path, YamlNode *map, const char *key,
                 const PolicyCertificate *certificate)
 {
-        YamlNode *node = yaml_find(map, key);
+        YamlNode *node = yamlnode_find(map, key);
 
         if (!path || !node || node->is_told)
                 return;
@@ -65,8 +65,8 @@ static void check_once(PolicyDraft *draft, Places *places, const char *what)
                 if (strcmp(before->path, place->path) == 0)
                         policydraft_refuse(draft, place->node,
                                            "\"%s\" is already that of %s (%s:%u). HINT: %s",
-                                           yaml_excerpt(place->path, excerpt),
-                                           yaml_path(before->node, path), before->node->file,
+                                           yamlnode_excerpt(place->path, excerpt),
+                                           yamlnode_path(before->node, path), before->node->file,
                                            before->node->line, what);
         }
 }
@@ -97,7 +97,7 @@ static void check_outside(PolicyDraft *draft, const Places *data, YamlNode *node
                                            "lies in the data directory \"%s\": pg_basebackup and "
                                            "pg_rewind would copy or lose it. HINT: Choose a place "
                                            "outside, for example below /etc/postgresql.",
-                                           yaml_excerpt(found->path, excerpt));
+                                           yamlnode_excerpt(found->path, excerpt));
                         return;
                 }
                 while (size > 0 && path[size - 1] != '/')
@@ -114,12 +114,19 @@ static void check_configuration(PolicyDraft *draft, const Places *directories, c
         const Place *found = find(directories, place->path, (size_t)(slash - place->path));
         const PolicyCertificate *certificate = found ? found->certificate : NULL;
 
-        for (size_t i = 0; certificate && i < POLICY_FILES; i++)
-                if (certificate->files[i] && strcmp(slash + 1, certificate->files[i]) == 0)
-                        policydraft_refuse(draft, place->node,
-                                           "is also a file of the certificate %s. HINT: Choose "
-                                           "another name.",
-                                           certificate->name);
+        bool is_taken = false;
+
+        if (!certificate)
+                return;
+        for (size_t i = 0; i < POLICY_FILES; i++)
+                is_taken |= certificate->files[i] && strcmp(slash + 1, certificate->files[i]) == 0;
+        if (certificate->service && certificate->service->file)
+                is_taken |= strcmp(slash + 1, certificate->service->file) == 0;
+        if (is_taken)
+                policydraft_refuse(draft, place->node,
+                                   "is also a file of the certificate %s. HINT: Choose another "
+                                   "name.",
+                                   certificate->name);
 }
 
 static int check_paths(PolicyDraft *draft)

@@ -89,19 +89,19 @@ static void refuse_owner(PolicyDraft *draft, YamlNode *node, const User *user)
 
         if (user->error)
                 policydraft_refuse(draft, node, "the user \"%s\" cannot be looked up: %s",
-                                   yaml_excerpt(node->text, excerpt), strerror(user->error));
+                                   yamlnode_excerpt(node->text, excerpt), strerror(user->error));
         else if (!user->name)
                 policydraft_refuse(draft, node,
                                    "there is no user \"%s\". HINT: Write the user that reads the "
                                    "files, or make it first.",
-                                   yaml_excerpt(node->text, excerpt));
+                                   yamlnode_excerpt(node->text, excerpt));
         else
                 policydraft_refuse(draft, node,
                                    "%s is root, and no program of pgcertd runs as root. HINT: "
                                    "Write the user that PostgreSQL or the application runs as, for "
                                    "example postgres: keys that it owns with mode 0600 are as "
                                    "good.",
-                                   yaml_excerpt(node->text, excerpt));
+                                   yamlnode_excerpt(node->text, excerpt));
 }
 
 /* Says where the owner could not give files to the group. */
@@ -124,7 +124,7 @@ static void warn_group(PolicyDraft *draft, const YamlNode *node, const User *use
 static int resolve_group(PolicyDraft *draft, PolicyCertificate *certificate, YamlNode *node,
                          const User *user)
 {
-        YamlNode *group = yaml_find(node, "group");
+        YamlNode *group = yamlnode_find(node, "group");
         char excerpt[YAML_EXCERPT_MAX];
         bool is_found = false;
 
@@ -136,7 +136,7 @@ static int resolve_group(PolicyDraft *draft, PolicyCertificate *certificate, Yam
                 policydraft_refuse(draft, group,
                                    "there is no group \"%s\". HINT: Write one that "
                                    "exists, or make it first.",
-                                   yaml_excerpt(group->text, excerpt));
+                                   yamlnode_excerpt(group->text, excerpt));
         else if (user->name)
                 warn_group(draft, group, user, certificate->group_gid);
         return 0;
@@ -152,7 +152,7 @@ static int resolve_owner(PolicyDraft *draft, PolicyCertificate *certificate, con
 {
         YamlNode *node = policydraft_node(draft, POLICY_CERTIFICATES,
                                           (size_t)(certificate - draft->policy->certificates));
-        YamlNode *owner = yaml_find(node, "owner");
+        YamlNode *owner = yamlnode_find(node, "owner");
 
         if (!user->name || user->uid == 0) {
                 refuse_owner(draft, owner, user);

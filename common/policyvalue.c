@@ -34,7 +34,7 @@ const char *policyvalue_text(PolicyDraft *draft, YamlNode *node)
                                    "is empty. HINT: Write a value, or remove the key.");
                 return NULL;
         }
-        if (!node->is_quoted && yaml_is_ambiguous(node->text)) {
+        if (!node->is_quoted && yamlnode_is_ambiguous(node->text)) {
                 policydraft_refuse(draft, node,
                                    "%s is a boolean or null in YAML. HINT: Quote it: \"%s\".",
                                    node->text, node->text);
@@ -86,7 +86,7 @@ void policyvalue_read_version(PolicyDraft *draft, const PolicyKey *key, YamlNode
                 policydraft_refuse(draft, node,
                                    "\"%s\" is not a version of the policy that this pgcertd knows. "
                                    "HINT: Write version: 1.",
-                                   yaml_excerpt(node->text, excerpt));
+                                   yamlnode_excerpt(node->text, excerpt));
 }
 
 void policyvalue_read_span(PolicyDraft *draft, const PolicyKey *key, YamlNode *node, void *object)
@@ -132,7 +132,7 @@ static int find_word(PolicyDraft *draft, YamlNode *node, const char *const *word
                 if (strcmp(node->text, words[n]) == 0)
                         return (int)n;
         nearest = nearest_word(node->text, words, n);
-        yaml_excerpt(node->text, excerpt);
+        yamlnode_excerpt(node->text, excerpt);
         if (nearest)
                 policydraft_refuse(draft, node, "\"%s\" is not known here. HINT: Did you mean %s?",
                                    excerpt, nearest);

@@ -2,37 +2,20 @@
 
 #include "common/yamlbytes.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <yaml.h>
 
 typedef struct Reader {
         yaml_parser_t parser;
         const char *file;
         Errors *errors;
+        const char *keys[YAML_DEPTH_MAX + 2]; /* from the root to what is being read */
+        size_t n_keys;
         int first;    /* the first error's code, negative */
         bool is_dead; /* the rest cannot be read */
 } Reader;
-
-static void yaml_done(YamlNode *node)
-{
-        for (size_t i = 0; i < node->n; i++)
-                yaml_done(&node->children[i]);
-        free(node->children);
-        free(node->key);
-        free(node->text);
-}
-
-YamlNode *yaml_node_free(YamlNode *node)
-{
-        if (node)
-                yaml_done(node);
-        free(node);
-        return NULL;
-}
 
 static void tell(Reader *reader, const Error *error)
 {
@@ -41,12 +24,27 @@ static void tell(Reader *reader, const Error *error)
                 reader->first = -error->code;
 }
 
+/* The path of what is being read, as yamlnode_path() writes it, with ": " behind. */
+static const char *format_path(const Reader *reader, char buffer[YAML_PATH_MAX])
+{
+        char excerpt[YAML_EXCERPT_MAX];
+        size_t size = 0;
+
+        buffer[0] = '\0';
+        for (size_t i = 0; i < reader->n_keys && size < YAML_PATH_MAX; i++)
+                size += (size_t)snprintf(buffer + size, YAML_PATH_MAX - size, "%s%s",
+                                         yamlnode_excerpt(reader->keys[i], excerpt),
+                                         i + 1 < reader->n_keys ? "." : ": ");
+        return buffer;
+}
+
 static void tell_at(Reader *reader, const yaml_mark_t *mark, const char *text)
 {
+        char path[YAML_PATH_MAX];
         Error error;
 
         error_at(&error, EINVAL, reader->file, (unsigned)mark->line + 1, (unsigned)mark->column + 1,
-                 "%s", text);
+                 "%s%s", format_path(reader, path), text);
         tell(reader, &error);
 }
 
@@ -71,7 +69,8 @@ static void tell_libyaml(Reader *reader)
                 return;
         }
         error_at(&error, EINVAL, reader->file, (unsigned)mark->line + 1, (unsigned)mark->column + 1,
-                 "this is not YAML: %s%s%s",
+                 "this is not YAML: %s%s%s. HINT: Look at this line and the one above it: "
+                 "indentation, colons, quotes.",
                  parser->problem ? parser->problem : "it cannot be read",
                  parser->context ? " " : "", parser->context ? parser->context : "");
         tell(reader, &error);
@@ -88,17 +87,22 @@ static bool next_event(Reader *reader, yaml_event_t *ret)
         return true;
 }
 
-/* The length of a control character (or of a line separator, which some readers take for a line
- * break) at the start of UTF-8 text, or 0. */
-static size_t control_length(const unsigned char *p)
+/* Whether UTF-8 text begins with a control character, or with one that is as bad: a separator that
+ * some readers take for a line's end, a change of direction that shows other text than there is, or
+ * what YAML cannot write but by an escape. */
+static bool is_control(const unsigned char *p)
 {
         if (*p < 0x20 || *p == 0x7F)
-                return 1;
-        if (p[0] == 0xC2 && p[1] >= 0x80 && p[1] < 0xA0)
-                return 2;
-        if (p[0] == 0xE2 && p[1] == 0x80 && (p[2] == 0xA8 || p[2] == 0xA9))
-                return 3;
-        return 0;
+                return true;
+        if (p[0] == 0xC2)
+                return p[1] < 0xA0;
+        if (p[0] == 0xE2 && p[1] == 0x80)
+                return p[2] >= 0xA8 && p[2] <= 0xAE;
+        if (p[0] == 0xE2 && p[1] == 0x81)
+                return p[2] >= 0xA6 && p[2] <= 0xA9;
+        if (p[0] == 0xEF && p[1] == 0xBB)
+                return p[2] == 0xBF;
+        return p[0] == 0xEF && p[1] == 0xBF && p[2] >= 0xBE;
 }
 
 /* Moves the scalar's text out of an event; NULL and an error where it is not fit. */
@@ -109,7 +113,7 @@ static char *take_text(Reader *reader, const yaml_event_t *event)
         char *text;
 
         for (size_t i = 0; i < length; i++)
-                if (control_length(value + i) > 0) {
+                if (is_control(value + i)) {
                         tell_at(reader, &event->start_mark,
                                 value[i] == '\n'
                                         ? "a text of several lines. HINT: Write it on one line."
@@ -180,15 +184,17 @@ static void read_pair(Reader *reader, const yaml_event_t *event, unsigned depth,
                 tell_at(reader, &event->start_mark,
                         "a key that is not a text. HINT: Write a plain word before the colon.");
                 read_node(reader, event, depth, &key);
-                yaml_done(&key);
+                yamlnode_done(&key);
         }
+        reader->keys[reader->n_keys++] = pair.key ? pair.key : "?";
         if (next_event(reader, &value)) {
                 read_node(reader, &value, depth, &pair);
                 yaml_event_delete(&value);
         }
+        reader->n_keys--;
         if (!pair.key || reader->is_dead || !append(reader, map, &pair)) {
-                map->is_told |= !pair.key;
-                yaml_done(&pair);
+                map->has_lost_key |= !pair.key;
+                yamlnode_done(&pair);
         }
 }
 
@@ -198,7 +204,7 @@ static void read_item(Reader *reader, const yaml_event_t *event, unsigned depth,
 
         read_node(reader, event, depth, &item);
         if (reader->is_dead || !append(reader, list, &item))
-                yaml_done(&item);
+                yamlnode_done(&item);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -226,15 +232,17 @@ static void check_duplicates(Reader *reader, YamlNode *map)
                 sorted[i] = &map->children[i];
         qsort(sorted, map->n, sizeof *sorted, compare_keys);
         for (size_t i = 1; i < map->n; i++) {
+                char path[YAML_PATH_MAX];
                 Error error;
 
                 if (strcmp(sorted[i - 1]->key, sorted[i]->key) != 0)
                         continue;
                 sorted[i]->is_told = true;
                 error_at(&error, EINVAL, reader->file, sorted[i]->key_line, sorted[i]->key_column,
-                         "the key \"%s\" stands here a second time, first at line %u. HINT: "
+                         "%sthe key \"%s\" stands here a second time, first at line %u. HINT: "
                          "Remove one of them.",
-                         yaml_excerpt(sorted[i]->key, excerpt), sorted[i - 1]->key_line);
+                         format_path(reader, path), yamlnode_excerpt(sorted[i]->key, excerpt),
+                         sorted[i - 1]->key_line);
                 tell(reader, &error);
         }
 }
@@ -258,40 +266,55 @@ static void read_collection(Reader *reader, unsigned depth, YamlNode *node)
                 check_duplicates(reader, node);
 }
 
+static void read_scalar(Reader *reader, const yaml_event_t *event, YamlNode *ret)
+{
+        ret->is_told |=
+                refuse_properties(reader, event, event->data.scalar.anchor, event->data.scalar.tag);
+        ret->is_quoted = is_quoted(event);
+        ret->text = take_text(reader, event);
+}
+
+/* A text that could not be read still is a node, so that its key is not missed. */
+static void fill_text(Reader *reader, YamlNode *node)
+{
+        if (node->text || reader->is_dead)
+                return;
+        node->is_told = true;
+        node->text = strdup("");
+        if (!node->text)
+                tell_oom(reader);
+}
+
+static void begin_collection(Reader *reader, const yaml_event_t *event, YamlNode *ret)
+{
+        bool is_list = event->type == YAML_SEQUENCE_START_EVENT;
+
+        ret->kind = is_list ? YAML_LIST : YAML_MAP;
+        ret->is_told |= refuse_properties(
+                reader, event,
+                is_list ? event->data.sequence_start.anchor : event->data.mapping_start.anchor,
+                is_list ? event->data.sequence_start.tag : event->data.mapping_start.tag);
+}
+
 /* Reads what the event begins. The marks of an empty value are those of the place where it is
  * missed. */
 static void read_node(Reader *reader, const yaml_event_t *event, unsigned depth, YamlNode *ret)
 {
-        bool is_scalar = event->type == YAML_SCALAR_EVENT;
-
         ret->line = (unsigned)event->start_mark.line + 1;
         ret->column = (unsigned)event->start_mark.column + 1;
-        if (is_scalar) {
-                ret->is_told |= refuse_properties(reader, event, event->data.scalar.anchor,
-                                                  event->data.scalar.tag);
-                ret->is_quoted = is_quoted(event);
-                ret->text = take_text(reader, event);
-        } else if (event->type == YAML_SEQUENCE_START_EVENT) {
-                ret->kind = YAML_LIST;
-                ret->is_told |= refuse_properties(reader, event, event->data.sequence_start.anchor,
-                                                  event->data.sequence_start.tag);
-        } else if (event->type == YAML_MAPPING_START_EVENT) {
-                ret->kind = YAML_MAP;
-                ret->is_told |= refuse_properties(reader, event, event->data.mapping_start.anchor,
-                                                  event->data.mapping_start.tag);
-        } else {
+        if (event->type == YAML_SCALAR_EVENT) {
+                read_scalar(reader, event, ret);
+                fill_text(reader, ret);
+                return;
+        }
+        if (event->type == YAML_ALIAS_EVENT) {
                 tell_at(reader, &event->start_mark,
                         "an alias (*). HINT: Anchors and aliases are not read; write the values "
                         "out, or use defaults.");
-        }
-        if (ret->kind == YAML_TEXT && !ret->text && !reader->is_dead) {
-                ret->is_told = true;
-                ret->text = strdup("");
-                if (!ret->text)
-                        tell_oom(reader);
-        }
-        if (ret->kind == YAML_TEXT)
+                fill_text(reader, ret);
                 return;
+        }
+        begin_collection(reader, event, ret);
         if (depth > YAML_DEPTH_MAX) {
                 tell_at(reader, &event->start_mark,
                         "this is nested more than 8 deep. HINT: See pgcertd.yaml(5) for the "
@@ -356,7 +379,7 @@ static void read_stream(Reader *reader, YamlNode **ret)
 int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, Errors *errors)
 {
         Reader reader = {.file = file, .errors = errors};
-        _cleanup_(yaml_node_freep) YamlNode *root = NULL;
+        _cleanup_(yamlnode_freep) YamlNode *root = NULL;
         int r = yamlbytes_check(file, data, size, errors);
 
         *ret = NULL;
@@ -375,56 +398,4 @@ int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, 
         if (!reader.is_dead)
                 *ret = TAKE_PTR(root);
         return reader.first;
-}
-
-YamlNode *yaml_find(const YamlNode *map, const char *key)
-{
-        if (!map || map->kind != YAML_MAP)
-                return NULL;
-        for (size_t i = 0; i < map->n; i++)
-                if (strcmp(map->children[i].key, key) == 0)
-                        return &map->children[i];
-        return NULL;
-}
-
-bool yaml_is_ambiguous(const char *text)
-{
-        static const char *const words[] = {"",   "~",  "null", "y",    "yes",  "n",
-                                            "no", "on", "off",  "true", "false"};
-
-        for (size_t i = 0; i < ELEMENTSOF(words); i++)
-                if (strcasecmp(text, words[i]) == 0)
-                        return true;
-        return false;
-}
-
-const char *yaml_excerpt(const char *text, char buffer[YAML_EXCERPT_MAX])
-{
-        size_t size = strlen(text), kept = YAML_EXCERPT_MAX - 4;
-
-        if (size < YAML_EXCERPT_MAX)
-                return strcpy(buffer, text);
-        while (kept > 0 && ((unsigned char)text[kept] & 0xC0) == 0x80)
-                kept--;
-        memcpy(buffer, text, kept);
-        strcpy(buffer + kept, "...");
-        return buffer;
-}
-
-const char *yaml_path(const YamlNode *node, char buffer[YAML_PATH_MAX])
-{
-        const YamlNode *chain[YAML_DEPTH_MAX + 2];
-        char excerpt[YAML_EXCERPT_MAX];
-        size_t n = 0, size = 0;
-
-        buffer[0] = '\0';
-        for (; node && n < ELEMENTSOF(chain); node = node->parent)
-                if (node->key)
-                        chain[n++] = node;
-        while (n > 0 && size < YAML_PATH_MAX) {
-                n--;
-                size += (size_t)snprintf(buffer + size, YAML_PATH_MAX - size, "%s%s",
-                                         size > 0 ? "." : "", yaml_excerpt(chain[n]->key, excerpt));
-        }
-        return buffer;
 }
