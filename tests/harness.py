@@ -9,6 +9,7 @@ and libpq; these are the outside judges. Waiting is always for a condition, with
                             every /usr/lib/postgresql/*/bin
 """
 
+import atexit
 import contextlib
 import ctypes
 import ctypes.util
@@ -209,7 +210,7 @@ class Postgres:
         if not template.exists():
             run(f"{self.bindir}/initdb", "-D", template, "-U", ME, "-A", "trust", "--no-sync",
                 "-E", "UTF8", "--no-locale")
-            _templates.append(template)
+            atexit.register(shutil.rmtree, template, ignore_errors=True)
         shutil.copytree(template, self.data)
         self.data.chmod(0o700)
 
@@ -257,9 +258,6 @@ class Postgres:
     def roles(self, *names):
         for name in names:
             self.sql(f'create role "{name}" login')
-
-
-_templates = []
 
 
 class Pgcertd:
@@ -366,8 +364,6 @@ class Scene(unittest.TestCase):
         for thing in reversed(self.running):
             with contextlib.suppress(Exception):
                 thing.stop()
-        while _templates:
-            shutil.rmtree(_templates.pop(), ignore_errors=True)
         if os.environ.get("PGCERTD_TEST_KEEP"):
             print(f"kept: {self.directory}", file=sys.stderr)
         else:
