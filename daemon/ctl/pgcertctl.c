@@ -7,6 +7,7 @@
  */
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "common/nearest.h"
 #include "common/text.h"
 #include "common/wire.h"
 #include "common/wire_control.h"
@@ -18,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { EXIT_UNKNOWN = 3, TYPO_MAX = 2, WORD_MAX = 32 };
+enum { EXIT_UNKNOWN = 3 };
 
 #define RUNTIME_DIR "/run/pgcertd"
 #define CONNECT_TIMEOUT_USEC (5 * USEC_PER_SEC)
@@ -77,70 +78,18 @@ static int fail(const Error *error)
         return EXIT_UNKNOWN;
 }
 
-/* Levenshtein's distance of two short words. */
-static size_t distance(const char *a, const char *b)
-{
-        size_t row[WORD_MAX + 1], n = strlen(b);
-
-        if (n > WORD_MAX || strlen(a) > WORD_MAX)
-                return SIZE_MAX;
-        for (size_t j = 0; j <= n; j++)
-                row[j] = j;
-        for (size_t i = 1; a[i - 1]; i++) {
-                size_t diagonal = row[0];
-
-                row[0] = i;
-                for (size_t j = 1; j <= n; j++) {
-                        size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-                        diagonal = row[j];
-                        if (row[j] + 1 < best)
-                                best = row[j] + 1;
-                        if (row[j - 1] + 1 < best)
-                                best = row[j - 1] + 1;
-                        row[j] = best;
-                }
-        }
-        return row[n];
-}
-
-/* The word nearest to the one given: by a typing error, or cut short. */
-static const char *nearest(const char *word, const char *(*word_at)(size_t i))
-{
-        const char *found = NULL, *other;
-        size_t best = TYPO_MAX + 1;
-
-        for (size_t i = 0; (other = word_at(i)); i++) {
-                size_t d = *word && strncmp(word, other, strlen(word)) == 0 ? 1
-                                                                            : distance(word, other);
-
-                if (d < best) {
-                        best = d;
-                        found = other;
-                }
-        }
-        return found;
-}
-
-static const char *command_at(size_t i)
-{
-        return i < ELEMENTSOF(commands) ? commands[i].name : NULL;
-}
-
-static const char *option_at(size_t i)
-{
-        return options[i].name;
-}
-
 static int find_command(const char *name, const Command **ret, Error *reterr)
 {
-        const char *other = nearest(name, command_at);
+        const char *names[ELEMENTSOF(commands)], *other;
 
-        for (size_t i = 0; i < ELEMENTSOF(commands); i++)
-                if (strcmp(commands[i].name, name) == 0) {
+        for (size_t i = 0; i < ELEMENTSOF(commands); i++) {
+                names[i] = commands[i].name;
+                if (strcmp(names[i], name) == 0) {
                         *ret = &commands[i];
                         return 0;
                 }
+        }
+        other = nearest_word(name, names, ELEMENTSOF(names));
         if (other)
                 return error_set(reterr, EINVAL,
                                  "there is no command \"%s\" HINT: Did you mean \"%s\"?", name,
@@ -149,11 +98,15 @@ static int find_command(const char *name, const Command **ret, Error *reterr)
                          name);
 }
 
-static int wrong_option(char *argument, int unknown, Error *reterr)
+static int wrong_option(const char *argument, int unknown, Error *reterr)
 {
-        const char *other =
-                strncmp(argument, "--", 2) == 0 ? nearest(argument + 2, option_at) : NULL;
+        const char *names[ELEMENTSOF(options) - 1], *other;
 
+        for (size_t i = 0; i < ELEMENTSOF(names); i++)
+                names[i] = options[i].name;
+        other = strncmp(argument, "--", 2) == 0
+                        ? nearest_word(argument + 2, names, ELEMENTSOF(names))
+                        : NULL;
         if (unknown == OPTION_RUNTIME_DIR)
                 return error_set(reterr, EINVAL,
                                  "--runtime-dir needs a directory HINT: It is %s "

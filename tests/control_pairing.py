@@ -1,0 +1,56 @@
+"""The control commands: pgcertctl's own table and pgcertctl(1) hold the same set, options too."""
+
+import os
+import pathlib
+import re
+import subprocess
+import unittest
+
+SOURCE = pathlib.Path(os.environ.get("PGCERTD_SOURCE") or pathlib.Path(__file__).parents[1])
+BUILD = os.environ.get("PGCERTD_BUILD")
+
+
+class Pairing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        if not BUILD:
+            raise unittest.SkipTest("PGCERTD_BUILD names no build")
+        cls.program = os.path.join(BUILD, "daemon", "pgcertctl")
+        cls.help = subprocess.run([cls.program, "--help"], capture_output=True, text=True,
+                                  check=True).stdout
+        cls.page = (SOURCE / "man/pgcertctl.1").read_text()
+
+    def commands(self):
+        part = self.help.partition("Commands")[2].partition("\n\n")[0]
+        return re.findall(r"^  (\w[\w-]*) +\S", part, re.M)
+
+    def options(self):
+        return re.findall(r"^  (--[\w-]+)", self.help.partition("Options:")[2], re.M)
+
+    def test_commands(self):
+        """Every command has its entry in the manual, and the manual names no other."""
+        self.assertIn("status", self.commands())
+        self.assertEqual(sorted(self.commands()), sorted(re.findall(r"^\.It Cm (\S+)", self.page,
+                                                                    re.M)))
+        synopsis = self.page.partition(".Sh SYNOPSIS")[2].partition(".Sh")[0]
+        named = re.findall(r"\w+", " ".join(re.findall(r"Cm (.*)", synopsis)))
+        self.assertEqual(sorted(self.commands()), sorted(named))
+
+    def test_options(self):
+        """The same for options."""
+        self.assertIn("--json", self.options())
+        entries = [f"-{name}" for name in re.findall(r"^\.It Fl (-[\w-]+)", self.page, re.M)]
+        self.assertEqual(sorted(self.options()), sorted(entries))
+
+    def test_table(self):
+        """What the manual names is what the program takes."""
+        for command in self.commands():
+            arguments = [command] + (["--all"] if command == "renew" else [])
+            done = subprocess.run([self.program, "--runtime-dir", "/nonexistent", *arguments],
+                                  capture_output=True, text=True)
+            self.assertEqual(done.returncode, 3)
+            self.assertIn("cannot reach pgcertd", done.stderr, command)
+
+
+if __name__ == "__main__":
+    unittest.main()
