@@ -14,6 +14,7 @@ typedef struct HandshakeTarget {
         char address[256]; /* numeric, or a name to be resolved */
         uint16_t port;
         const char *name;  /* SNI; NULL or an address for none */
+        int max_version;   /* the newest protocol offered (TLS1_VERSION ...); 0 for all */
         Served served;     /* the outcome */
         char problem[256]; /* a sentence where outcome is not HANDSHAKE_TLS */
 } HandshakeTarget;
