@@ -3,6 +3,7 @@
 #include "common/crypto.h"
 #include "common/extension.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -33,11 +34,7 @@ int profile_subject(const PolicySubject *subject, const char *cn, X509_NAME **re
 
                 r = add_attribute(name, attribute->type, is_replaced ? cn : attribute->value,
                                   reterr);
-                if (is_replaced)
-                        cn = NULL;
         }
-        if (cn && r >= 0)
-                r = add_attribute(name, "CN", cn, reterr);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(name);
@@ -55,8 +52,7 @@ static const char *subject_cn(const PolicySubject *subject)
 /* "C=CN, CN=root": what the policy's limit counts. */
 static size_t line_length(const PolicySubject *subject, const char *cn)
 {
-        bool has_cn = subject_cn(subject) != NULL;
-        size_t length = has_cn ? 0 : strlen(", CN=") + strlen(cn);
+        size_t length = 0;
 
         for (size_t i = 0; i < subject->n; i++) {
                 const PolicyAttribute *attribute = &subject->items[i];

@@ -17,13 +17,13 @@ typedef enum ProfileDefect {
 } ProfileDefect;
 
 /* A distinguished name with the attributes in the order written. With cn it has that commonName in
- * place of its own, at the end where it has none. The caller frees. */
+ * place of its own. The caller frees. */
 int profile_subject(const PolicySubject *subject, const char *cn, struct X509_name_st **ret,
                     Error *reterr);
 
 /* The same for a generation of a CA: its CN is "CN Gn XXXXXXXX", the number and the start of its
- * subjectKeyIdentifier (DESIGN section 6, rule 1); where the policy names no CN, the authority's
- * name stands for it. -EINVAL where that is longer than POLICY_SUBJECT_MAX as one line. */
+ * subjectKeyIdentifier (DESIGN section 6, rule 1). The policy sees to it that there is a CN.
+ * -EINVAL where that is longer than POLICY_SUBJECT_MAX as one line. */
 int profile_authority_subject(const PolicyAuthority *authority, uint32_t number,
                               const uint8_t key_id[CERT_KEY_ID], struct X509_name_st **ret,
                               Error *reterr);

@@ -159,6 +159,26 @@ static bool find_instant(const char *line, const char *key, int64_t *ret_usec)
         return true;
 }
 
+/* Reads to the next newline. *ret_is_ours is false for what is too long, has a NUL (a power cut
+ * leaves some) or has no end. Returns false at the end of the file. */
+static bool read_line(FILE *file, char line[LEDGER_LINE_MAX], bool *ret_is_ours)
+{
+        size_t size = 0;
+        bool is_plain = true;
+        int byte;
+
+        while ((byte = getc_unlocked(file)) != EOF && byte != '\n') {
+                is_plain = is_plain && byte != '\0';
+                if (size < LEDGER_LINE_MAX)
+                        line[size++] = (char)byte;
+        }
+        *ret_is_ours = byte == '\n' && is_plain && size > 1 && size < LEDGER_LINE_MAX &&
+                       line[0] == '{' && line[size - 1] == '}';
+        if (*ret_is_ours)
+                line[size] = '\0';
+        return byte != EOF;
+}
+
 /* Calls visit for every whole line of ours until it returns other than 0, and returns that. */
 static int each_line(const Ledger *ledger, int (*visit)(const char *line, void *userdata),
                      void *userdata, Error *reterr)
@@ -166,7 +186,7 @@ static int each_line(const Ledger *ledger, int (*visit)(const char *line, void *
         int fd = openat(ledger->directory_fd, file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
         FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
         char line[LEDGER_LINE_MAX];
-        bool is_start = true;
+        bool is_ours;
         int r = 0;
 
         if (!file) {
@@ -174,13 +194,9 @@ static int each_line(const Ledger *ledger, int (*visit)(const char *line, void *
                 closep(&fd);
                 return r;
         }
-        while (r == 0 && fgets(line, sizeof line, file)) {
-                bool is_end = strchr(line, '\n') != NULL;
-
-                if (is_start && is_end && line[0] == '{' && strstr(line, "}\n"))
+        while (r == 0 && read_line(file, line, &is_ours))
+                if (is_ours)
                         r = visit(line, userdata);
-                is_start = is_end;
-        }
         if (r == 0 && ferror(file))
                 r = error_set(reterr, EIO, "cannot read the ledger");
         fclose(file);
