@@ -183,7 +183,7 @@ def yaml_text(value, indent=0):
 class Postgres:
     """One cluster of its own, with ssl = off until somebody turns it on."""
 
-    def __init__(self, directory, bindir, hba=None, settings=""):
+    def __init__(self, directory, bindir, hba=None, settings="", empty=False):
         self.directory = pathlib.Path(directory)
         self.bindir = bindir
         self.data = self.directory / "data"
@@ -192,6 +192,9 @@ class Postgres:
         self.port = free_port()
         self.process = None
         self.directory.mkdir(mode=0o700)
+        if empty:  # a data directory to be named in a policy, never to be started
+            self.data.mkdir(mode=0o700)
+            return
         self._initdb()
         (self.data / "pg_hba.conf").write_text(hba or (
             "local   all all            trust\n"
@@ -209,7 +212,7 @@ class Postgres:
             f"pgcertd-initdb-{os.getpid()}-{hashlib.sha256(self.bindir.encode()).hexdigest()[:8]}")
         if not template.exists():
             run(f"{self.bindir}/initdb", "-D", template, "-U", ME, "-A", "trust", "--no-sync",
-                "-E", "UTF8", "--no-locale")
+                "-E", "UTF8", "--no-locale", "--wal-segsize=1")
             atexit.register(shutil.rmtree, template, ignore_errors=True)
         shutil.copytree(template, self.data)
         self.data.chmod(0o700)
@@ -378,7 +381,7 @@ class Scene(unittest.TestCase):
         return stem
 
     def postgres(self, name="pg", start=True, roles=("app",), **more):
-        cluster = Postgres(self.path(name), self.bindir or majors()[-1], **more)
+        cluster = Postgres(self.path(name), self.bindir or majors()[-1], empty=not start, **more)
         self.running.append(cluster)
         if start:
             cluster.start()
