@@ -9,6 +9,7 @@
 #include "common/clock.h"
 #include "daemon/due.h"
 #include "daemon/issuer.h"
+#include "daemon/wake.h"
 
 #include <assert.h>
 #include <string.h>
@@ -312,64 +313,34 @@ static int add_steps(Work *work, Error *reterr)
         return r < 0 ? r : add_set_steps(work, STEP_PRUNE, reterr);
 }
 
-/* The earliest deadline and retry so far, and what each is. */
-typedef struct Next {
-        const char *verb, *name, *retry;
-} Next;
-
-static void consider(int64_t at_usec, const char *verb, const char *name, Plan *plan, Next *next)
-{
-        if (at_usec >= plan->next_usec)
-                return;
-        plan->next_usec = at_usec;
-        next->verb = verb;
-        next->name = name;
-}
-
-static void consider_retry(int64_t boot_usec, const char *name, Plan *plan, Next *next)
-{
-        if (boot_usec >= plan->next_boot_usec)
-                return;
-        plan->next_boot_usec = boot_usec;
-        next->retry = name;
-}
-
 /* What lies in the future. What is due now needs no wake-up: it is done, waits, or is held until
  * something changes. */
 static int fill_next(Work *work, Plan *plan, Error *reterr)
 {
         const PlanInput *input = work->input;
         const Policy *policy = input->policy;
-        Next next = {0};
-        Text text = {0};
+        Wake wake = {.now_usec = input->now_usec,
+                     .boot_usec = input->boot_usec,
+                     .next_usec = USEC_INFINITY,
+                     .next_boot_usec = USEC_INFINITY};
 
-        plan->next_usec = plan->next_boot_usec = USEC_INFINITY;
         for (size_t i = 0; i < plan->n_certificates; i++) {
-                if (plan->certificates[i].renew_at_usec > input->now_usec)
-                        consider(plan->certificates[i].renew_at_usec, "renew",
-                                 policy->certificates[i].name, plan, &next);
+                wake_at(&wake, plan->certificates[i].renew_at_usec, "renew",
+                        policy->certificates[i].name);
                 if (work->drafts[i].is_waiting)
-                        consider_retry(work->drafts[i].retry_boot_usec,
-                                       policy->certificates[i].name, plan, &next);
+                        wake_retry(&wake, work->drafts[i].retry_boot_usec,
+                                   policy->certificates[i].name);
         }
         for (size_t c = 0; c < plan->n_clusters; c++)
                 if (work->proofs[c].is_waiting)
-                        consider_retry(input->memory->clusters[c].attempt.retry_boot_usec,
-                                       policy->clusters[c].name, plan, &next);
-        for (size_t a = 0; a < plan->n_authorities; a++) {
-                int64_t at = issuer_renew_at(policy, input->observation, a);
-
-                if (at > input->now_usec)
-                        consider(at, "replace the CA of", policy->authorities[a].name, plan, &next);
-        }
-        if (next.retry && (!next.verb || plan->next_boot_usec - input->boot_usec <
-                                                 plan->next_usec - input->now_usec))
-                text_addf(&text, "retry %s", next.retry);
-        else if (next.verb)
-                text_addf(&text, "%s %s", next.verb, next.name);
-        else
-                text_add(&text, "nothing is due");
-        return text_take(&text, &plan->next_what, reterr);
+                        wake_retry(&wake, input->memory->clusters[c].attempt.retry_boot_usec,
+                                   policy->clusters[c].name);
+        for (size_t a = 0; a < plan->n_authorities; a++)
+                wake_at(&wake, issuer_renew_at(policy, input->observation, a), "replace the CA of",
+                        policy->authorities[a].name);
+        plan->next_usec = wake.next_usec;
+        plan->next_boot_usec = wake.next_boot_usec;
+        return wake_take_what(&wake, &plan->next_what, reterr);
 }
 
 int plan_make(const PlanInput *input, Plan **ret, Error *reterr)

@@ -133,6 +133,15 @@ static inline void world_make_authority(World *world, size_t index)
         generation->facts.key_id[1] = (uint8_t)index;
 }
 
+/* The signer has no generation, or (not known) did not answer. */
+static inline void world_lose_authority(World *world, size_t index, bool known)
+{
+        ObservedAuthority *authority = &world->observation->authorities[index];
+
+        observed_authority_done(authority);
+        *authority = (ObservedAuthority){.known = known};
+}
+
 /* A set as an issue and a publication leave it. */
 static inline void world_publish(World *world, size_t index, bool rekey)
 {
