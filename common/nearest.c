@@ -37,15 +37,18 @@ const char *nearest_word(const char *word, const char *const *words, size_t n)
 {
         const char *best = NULL;
         unsigned least_distance = NEAREST_FAR;
+        bool is_tie = false;
 
         for (size_t i = 0; i < n; i++) {
                 unsigned distance = nearest_distance(word, words[i]);
 
                 /* Half of a word changed is another word. */
-                if (distance < least_distance && distance * 2 < strlen(words[i]) + 1) {
-                        least_distance = distance;
-                        best = words[i];
-                }
+                if (distance > least_distance || distance == NEAREST_FAR ||
+                    distance * 2 > strlen(words[i]))
+                        continue;
+                is_tie = distance == least_distance;
+                least_distance = distance;
+                best = words[i];
         }
-        return best;
+        return is_tie ? NULL : best;
 }

@@ -10,5 +10,6 @@
 enum { NEAREST_FAR = 3, NEAREST_WORD_MAX = 64 };
 unsigned nearest_distance(const char *a, const char *b);
 
-/* The nearest of n words, or NULL where all are far. A short word must be nearer. */
+/* The nearest of n words, or NULL where all are far, or two are as near. A short word must be
+ * nearer. */
 const char *nearest_word(const char *word, const char *const *words, size_t n);

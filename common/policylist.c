@@ -201,9 +201,9 @@ static void read_parameter(PolicyDraft *draft, YamlNode *node, PolicyService *se
                 return;
         if (strlen(node->key) + strlen(text) > SERVICE_LINE_MAX)
                 policydraft_refuse(draft, node,
-                                   "%zu bytes, at most %d with the parameter's name "
+                                   "%zu bytes, at most %d "
                                    "are allowed (libpq's lines are short)",
-                                   strlen(text), SERVICE_LINE_MAX);
+                                   strlen(text), SERVICE_LINE_MAX - (int)strlen(node->key));
         else
                 add_attribute(draft, &service->parameters, &service->n_parameters, node->key, text);
 }

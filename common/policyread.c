@@ -24,12 +24,13 @@ static size_t find_top(const char *key)
         return i;
 }
 
-static void refuse_top(PolicyDraft *draft, YamlNode *node)
+static void refuse_top(PolicyDraft *draft, YamlNode *root, YamlNode *node)
 {
         const char *nearest = nearest_word(node->key, policykey_top, POLICYKEY_TOP_N);
         char known[POLICYDRAFT_WORDS_MAX];
 
         draft->is_incomplete = true;
+        root->has_lost_key |= nearest && strcmp(nearest, "version") == 0;
         if (nearest)
                 policydraft_refuse_key(draft, node, "unknown key. HINT: Did you mean %s?", nearest);
         else
@@ -68,12 +69,6 @@ static void read_top(PolicyDraft *draft, YamlNode *root, YamlNode *first[POLICYK
                 draft->is_incomplete = true;
                 return;
         }
-        version = yamlnode_find(root, "version");
-        if (version)
-                policyvalue_read_version(draft, NULL, version, NULL);
-        else
-                policydraft_refuse_missing(draft, root, "version",
-                                           "is missing. HINT: Write version: 1.");
         for (size_t i = 0; i < root->n; i++) {
                 YamlNode *node = &root->children[i];
                 size_t place = find_top(node->key);
@@ -81,11 +76,17 @@ static void read_top(PolicyDraft *draft, YamlNode *root, YamlNode *first[POLICYK
                 if (node->is_told)
                         continue;
                 if (place == POLICYKEY_TOP_N)
-                        refuse_top(draft, node);
+                        refuse_top(draft, root, node);
                 else if (strcmp(node->key, "version") != 0 &&
                          place < POLICYKEY_TOP_N - POLICY_KINDS)
                         read_single(draft, node, &first[place]);
         }
+        version = yamlnode_find(root, "version");
+        if (version)
+                policyvalue_read_version(draft, NULL, version, NULL);
+        else
+                policydraft_refuse_missing(draft, root, "version",
+                                           "is missing. HINT: Write version: 1.");
 }
 
 /* What fields hold before they are read. */
@@ -121,6 +122,7 @@ static void read_object(PolicyDraft *draft, PolicyKind kind, YamlNode *node, siz
         Error error;
 
         if (!node->is_key_quoted && yamlnode_is_ambiguous(node->key)) {
+                draft->is_incomplete = true;
                 policydraft_refuse_key(draft, node,
                                        "%s is a boolean or null in YAML. HINT: Quote it, or choose "
                                        "another name.",

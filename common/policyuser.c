@@ -96,12 +96,12 @@ static void refuse_owner(PolicyDraft *draft, YamlNode *node, const User *user)
                                    "files, or make it first.",
                                    yamlnode_excerpt(node->text, excerpt));
         else
-                policydraft_refuse(draft, node,
-                                   "%s is root, and no program of pgcertd runs as root. HINT: "
-                                   "Write the user that PostgreSQL or the application runs as, for "
-                                   "example postgres: keys that it owns with mode 0600 are as "
-                                   "good.",
-                                   yamlnode_excerpt(node->text, excerpt));
+                policydraft_refuse(
+                        draft, node,
+                        "the user is root, and no program of pgcertd runs as root. HINT: "
+                        "Write the user that PostgreSQL or the application runs as, for "
+                        "example postgres: keys that it owns with mode 0600 are as "
+                        "good.");
 }
 
 /* Says where the owner could not give files to the group. */

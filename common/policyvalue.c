@@ -18,22 +18,19 @@ static bool is_text(PolicyDraft *draft, YamlNode *node)
 {
         if (node->is_told)
                 return false;
-        if (node->kind == YAML_TEXT)
-                return true;
-        policydraft_refuse(draft, node, "must be a single value, not a %s",
-                           node->kind == YAML_LIST ? "list" : "group of keys");
-        return false;
+        if (node->kind != YAML_TEXT)
+                policydraft_refuse(draft, node, "must be a single value, not a %s",
+                                   node->kind == YAML_LIST ? "list" : "group of keys");
+        else if (!node->text[0])
+                policydraft_refuse(draft, node,
+                                   "is empty. HINT: Write a value, or remove the key.");
+        return !node->is_told;
 }
 
 const char *policyvalue_text(PolicyDraft *draft, YamlNode *node)
 {
         if (!is_text(draft, node))
                 return NULL;
-        if (!node->text[0]) {
-                policydraft_refuse(draft, node,
-                                   "is empty. HINT: Write a value, or remove the key.");
-                return NULL;
-        }
         if (!node->is_quoted && yamlnode_is_ambiguous(node->text)) {
                 policydraft_refuse(draft, node,
                                    "%s is a boolean or null in YAML. HINT: Quote it: \"%s\".",
