@@ -116,6 +116,15 @@ static void add(Findings *findings, const Finding *draft, const char *what, cons
         findings->items[findings->n++] = finding;
 }
 
+/* A broken policy alone harms nothing until a step is held for it. */
+static Health policy_health(const Report *report)
+{
+        for (size_t i = 0; report->plan && i < report->plan->n_certificates; i++)
+                if (report->plan->certificates[i].state == CERTIFICATE_HELD)
+                        return HEALTH_CRITICAL;
+        return HEALTH_OK;
+}
+
 static void find_policy(const Report *report, Findings *findings)
 {
         static const Advice advice = {
@@ -125,7 +134,7 @@ static void find_policy(const Report *report, Findings *findings)
         };
         const Finding draft = {.kind = "policy",
                                .name = report->policy ? report->policy->file : "",
-                               .health = HEALTH_CRITICAL};
+                               .health = policy_health(report)};
         _cleanup_(text_done) Text what = {0};
         char since[CLOCK_TEXT_MAX];
 

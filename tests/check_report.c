@@ -547,6 +547,25 @@ START_TEST(json_findings_and_steps_are_complete)
 }
 END_TEST
 
+START_TEST(a_broken_policy_is_critical_from_the_first_held_step)
+{
+        for (int held = 0; held < 2; held++) {
+                _cleanup_(text_done) Text text = {0};
+                Scene scene;
+
+                set_scene(&scene);
+                scene.report.policy_error = "pgcertd.yaml:1:1: nonsense";
+                scene.report.policy_error_since_usec = NOW;
+                if (held)
+                        scene.planned[0].state = CERTIFICATE_HELD;
+                report_check_json(&scene.report, &text);
+                python(&text, held ? "assert s[\"findings\"][0][\"health\"]==2"
+                                   : "assert s[\"findings\"][0][\"health\"]==0");
+                has(&text, "\"policy_error\":{\"since\":\"2026-12-02T12:00:00Z\"");
+        }
+}
+END_TEST
+
 START_TEST(knows_nothing_without_harm)
 {
         for (int known = 0; known < 3; known++)
@@ -591,6 +610,7 @@ static Suite *suite(void)
         tcase_add_test(c, check_says_what_why_and_what_to_do);
         tcase_add_test(c, json_has_the_promised_shape);
         tcase_add_test(c, json_findings_and_steps_are_complete);
+        tcase_add_test(c, a_broken_policy_is_critical_from_the_first_held_step);
         tcase_add_test(c, knows_nothing_without_harm);
         suite_add_tcase(s, c);
         return s;

@@ -24,7 +24,7 @@ enum { EXIT_UNKNOWN = 3 };
 #define RUNTIME_DIR "/run/pgcertd"
 #define CONNECT_TIMEOUT_USEC (5 * USEC_PER_SEC)
 #define ANSWER_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define MOMENT_USEC (100 * USEC_PER_MSEC)
+#define MOMENT_USEC (250 * USEC_PER_MSEC)
 
 typedef struct Command {
         const char *name;
