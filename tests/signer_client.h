@@ -74,12 +74,11 @@ static void become_user(void)
                 _exit(100);
 }
 
-static void start(void)
+static void start_program(const char *program)
 {
-        char program[500], log[200];
+        char log[200];
         int fds[2];
 
-        snprintf(program, sizeof program, "%s/daemon/pgcertd-signer", getenv("PGCERTD_BUILD"));
         snprintf(log, sizeof log, "%s/log", judge_directory);
         ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
         pid = fork();
@@ -94,6 +93,14 @@ static void start(void)
         ck_assert_int_gt(pid, 0);
         close(fds[1]);
         fd = fds[0];
+}
+
+static void start(void)
+{
+        char program[500];
+
+        snprintf(program, sizeof program, "%s/daemon/pgcertd-signer", getenv("PGCERTD_BUILD"));
+        start_program(program);
 }
 
 static int stop(void)
@@ -152,7 +159,7 @@ _unused_ static int authority(const char *name, uint8_t make, ObservedAuthority 
         return 0;
 }
 
-static void make_authority(const char *name)
+_unused_ static void make_authority(const char *name)
 {
         _cleanup_(observed_authority_done) ObservedAuthority observed = {0};
 
@@ -205,13 +212,13 @@ static int issue(const char *name, KeyType type, CertFacts *ret_facts)
         return r;
 }
 
-static void expect(const char *text)
+_unused_ static void expect(const char *text)
 {
         ck_assert_msg(strstr(judge_output, text) != NULL, "no \"%s\" in:\n%s", text, judge_output);
 }
 
 /* All names, modes and bytes below the state directory but the lock's. */
-static void remember_state(char ret[JUDGE_OUTPUT_MAX])
+_unused_ static void remember_state(char ret[JUDGE_OUTPUT_MAX])
 {
         judge_run("find state ! -name lock -printf '%%p %%m %%u\\n' | sort;"
                   "find state -type f ! -name lock -exec sha256sum {} + | sort");
