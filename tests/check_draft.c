@@ -360,6 +360,22 @@ START_TEST(risk_is_of_what_is_served)
 }
 END_TEST
 
+/* How long somebody else's files are good for is theirs to know. */
+START_TEST(a_foreign_set_is_a_warning_whatever_it_serves)
+{
+        _cleanup_(world_done) World world;
+        _cleanup_(plan_freep) Plan *plan = NULL;
+
+        world_init(&world, 1, 0, 1, 1);
+        world_settle(&world);
+        be_foreign(&world);
+        world.observation->clusters[0].served.leaf.not_after_usec = world.now;
+        plan = world_plan(&world);
+        ck_assert_int_eq(plan->certificates[0].state, CERTIFICATE_FOREIGN);
+        ck_assert_int_eq(plan->health, HEALTH_WARNING);
+}
+END_TEST
+
 START_TEST(a_foreign_configuration_waits_before_the_first_publication_alone)
 {
         _cleanup_(world_done) World world;
@@ -405,6 +421,7 @@ static Suite *suite(void)
 
         tcase_add_loop_test(tcase, says_how_a_set_stands, 0, ELEMENTSOF(cases));
         tcase_add_test(tcase, risk_is_of_what_is_served);
+        tcase_add_test(tcase, a_foreign_set_is_a_warning_whatever_it_serves);
         tcase_add_test(tcase, a_foreign_configuration_waits_before_the_first_publication_alone);
         tcase_add_test(tcase, words_are_those_of_the_interface);
         suite_add_tcase(suite, tcase);

@@ -274,6 +274,11 @@ START_TEST(tells_when_to_look_again)
         assert_next(&world, renew_at(&world, 0), world.boot + 2 * SECOND, "retry app");
         attempt->retry_boot_usec += 2 * SECOND;
         assert_next(&world, renew_at(&world, 0), world.boot + 3 * SECOND, "retry main");
+        /* However long the machine has been up. */
+        world.boot += 1000 * DAY;
+        attempt->retry_boot_usec += 1000 * DAY;
+        world.memory->clusters[0].attempt.retry_boot_usec += 1000 * DAY;
+        assert_next(&world, renew_at(&world, 0), world.boot + 3 * SECOND, "retry main");
         /* Nothing waits any more, and the renewal comes before a far retry. */
         world.boot += HOUR;
         attempt->retry_boot_usec = world.boot + 100 * DAY;
