@@ -2,6 +2,7 @@
 
 #include "common/key.h"
 #include "common/profile.h"
+#include "daemon/worker/removal.h"
 #include "daemon/worker/service.h"
 #include "daemon/worker/staging.h"
 #include "daemon/worker/store.h"
@@ -177,8 +178,6 @@ static void find_defects(const Look *look, ObservedSet *ret)
                 if (!(store->names & (1u << i)))
                         ret->defects |= SET_LINKS;
         }
-        if (look->service == CONFIGURATION_FOREIGN)
-                ret->defects |= SET_SERVICE_FOREIGN;
         if (look->service == CONFIGURATION_ABSENT || look->service == CONFIGURATION_STALE)
                 ret->defects |= SET_SERVICE;
 }
@@ -211,6 +210,8 @@ static int judge(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CER
         Error error = store->problem;
         char name[STORE_NAME_MAX];
 
+        if (look->service == CONFIGURATION_FOREIGN)
+                ret->defects |= SET_SERVICE_FOREIGN;
         if (store->state == SET_OURS &&
             judge_published(look, ret, ret_anchors, ret_n_anchors, &error) < 0) {
                 ret->state = SET_DAMAGED;
@@ -335,7 +336,7 @@ int generation_prune(const PolicyCertificate *certificate, Error *reterr)
                         break;
                 if (has_previous && number == previous)
                         continue;
-                r = store_remove(&store, number, reterr);
+                r = removal_generation(&store, number, reterr);
                 removed |= r > 0;
         }
         return r < 0 ? r : removed;

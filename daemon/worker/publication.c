@@ -197,6 +197,14 @@ static int switch_current(const Store *store, uint32_t number, Error *reterr)
         return 0;
 }
 
+/* A foreign service file is told by observation and holds up nothing: 0. */
+static int write_service(const Store *store, uint32_t number, Error *reterr)
+{
+        int r = service_write(store->fd, store->certificate, number, reterr);
+
+        return r == -EEXIST ? 0 : r;
+}
+
 /* The switch, then what points through it, so that no name ever points to nothing of ours. */
 static int publication_switch(Publication *publication, Error *reterr)
 {
@@ -209,9 +217,8 @@ static int publication_switch(Publication *publication, Error *reterr)
         }
         for (PolicyFile i = 0; i < POLICY_FILES && r == 0; i++)
                 r = link_name(publication, i, reterr);
-        if (r == 0 && certificate->service)
-                r = service_write(publication->store.fd, certificate, publication->item->generation,
-                                  reterr);
+        if (r == 0)
+                r = write_service(&publication->store, publication->item->generation, reterr);
         if (r > 0)
                 publication->is_changed = false; /* it has synced the directory */
         return r < 0 ? error_prefix(reterr, "%s", certificate->directory) : 0;
@@ -321,9 +328,9 @@ int publication_back(const Store *store, const char *reason, int64_t now_usec, u
         r = mark_refused(store, reason, reterr);
         if (r == 0)
                 r = switch_current(store, number, reterr);
-        if (r == 0 && certificate->service)
-                r = service_write(store->fd, certificate, number, reterr);
         if (r == 0)
+                r = write_service(store, number, reterr);
+        if (r >= 0)
                 r = fdio_sync(store->fd, certificate->directory, reterr);
         if (r < 0)
                 error_prefix(reterr, "%s", certificate->directory);

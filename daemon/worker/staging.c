@@ -2,6 +2,7 @@
 
 #include "common/csr.h"
 #include "common/key.h"
+#include "daemon/worker/removal.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -29,14 +30,14 @@ int staging_discard(const Store *store, Error *reterr)
 {
         int r = 0;
 
-        store_remove_temporary(store);
+        removal_temporary(store);
         for (size_t i = 0; i < store->n_numbers && r >= 0; i++) {
                 uint32_t number = store->numbers[i];
 
                 if (store->has_current && number <= store->current)
                         continue;
                 if (!store_is_refused(store, number))
-                        r = store_remove(store, number, reterr);
+                        r = removal_generation(store, number, reterr);
         }
         return r < 0 ? r : 0;
 }
@@ -62,6 +63,20 @@ static int place(const Store *store, int fd, const char *published, const char *
         return fdio_create(fd, name, data, size, mode, reterr);
 }
 
+/* Whether the published leaf says that it is of another key: then nobody knows whose this one is.
+ * A leaf that cannot be read says nothing. */
+static bool is_strange(const Store *store, const Key *key)
+{
+        const char *name = store->manifest.files[POLICY_CERTIFICATE];
+        _cleanup_(file_bytes_done) FileBytes bytes = {0};
+        _cleanup_(cert_list_done) CertList chain = {0};
+
+        if (!name || fdio_read(store->current_fd, name, CERT_FILE_MAX, &bytes, NULL) < 0 ||
+            cert_list_parse(bytes.data, bytes.size, &chain, NULL) < 0)
+                return false;
+        return !cert_has_key(chain.items[0], key);
+}
+
 /* The published key, where it can go on: 1, or 0 where a new one is needed. */
 static int keep_key(const Store *store, StagedKey *ret)
 {
@@ -74,7 +89,7 @@ static int keep_key(const Store *store, StagedKey *ret)
         if (fdio_read(store->current_fd, name, STAGING_KEY_MAX, &ret->kept, NULL) < 0 ||
             key_parse(ret->kept.data, ret->kept.size, &ret->key, NULL) < 0)
                 return 0;
-        if (!key_is_type(ret->key, store->certificate->key)) {
+        if (!key_is_type(ret->key, store->certificate->key) || is_strange(store, ret->key)) {
                 ret->key = key_free(ret->key);
                 return 0;
         }
@@ -137,7 +152,7 @@ static int make_generation(const Store *store, uint32_t number, const StagedKey 
         if (r == 0)
                 r = place_key(store, fd, key, reterr);
         if (r < 0) {
-                store_remove(store, number, NULL);
+                removal_generation(store, number, NULL);
                 error_prefix(reterr, "%s/%s", store->certificate->directory, name);
         }
         return r;

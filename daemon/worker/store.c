@@ -32,7 +32,7 @@ const char *store_generation_name(uint32_t number, char buffer[STORE_NAME_MAX])
         return buffer;
 }
 
-static bool parse_generation_name(const char *name, uint32_t *ret)
+bool store_parse_generation_name(const char *name, uint32_t *ret)
 {
         char again[STORE_NAME_MAX];
         uintmax_t number;
@@ -132,7 +132,7 @@ static int look_at_current(Store *store, Error *reterr)
 
         if (r <= 0)
                 return 0;
-        if (!parse_generation_name(text, &store->current)) {
+        if (!store_parse_generation_name(text, &store->current)) {
                 foreign(store, STORE_CURRENT, "it is a link to somewhere else");
                 return 0;
         }
@@ -194,7 +194,7 @@ static int list_generations(Store *store, Error *reterr)
                         if (++n_entries > STORE_ENTRIES_MAX)
                                 return error_set(reterr, E2BIG, "more than %d names lie in %s",
                                                  STORE_ENTRIES_MAX, store->certificate->directory);
-                        if (parse_generation_name(entry->d_name, &number))
+                        if (store_parse_generation_name(entry->d_name, &number))
                                 r = add_number(store, number, reterr);
                         else if (strncmp(entry->d_name, TEMPORARY_PREFIX,
                                          strlen(TEMPORARY_PREFIX)) == 0)
@@ -336,69 +336,4 @@ uint32_t store_next(const Store *store)
         if (store->n_numbers > 0 && store->numbers[store->n_numbers - 1] > highest)
                 highest = store->numbers[store->n_numbers - 1];
         return highest + 1;
-}
-
-void store_remove_temporary(const Store *store)
-{
-        char text[STORE_LINK_MAX];
-        uint32_t number;
-
-        if (store->temporary[0] != '\0' &&
-            fdio_readlink(store->fd, store->temporary, text, sizeof text, NULL) == 0 &&
-            parse_generation_name(text, &number))
-                (void)unlinkat(store->fd, store->temporary, 0);
-}
-
-static int remove_name(int fd, const char *name, Error *reterr)
-{
-        if (!name || unlinkat(fd, name, 0) == 0 || errno == ENOENT || errno == EISDIR)
-                return 0;
-        return error_set(reterr, errno, "cannot remove %s: %m", name);
-}
-
-/* Only a manifest of ours lets files be removed; an empty directory is what a crash right after
- * mkdir() or right before rmdir() leaves. */
-static int remove_files(const Store *store, int fd, Error *reterr)
-{
-        _cleanup_(manifest_done) Manifest manifest = {0};
-        char *const *own = store->certificate->files;
-        int r = manifest_load(fd, &manifest, NULL, NULL);
-        const char *const names[] = {
-                manifest.files[POLICY_KEY],
-                own[POLICY_KEY],
-                manifest.files[POLICY_CERTIFICATE],
-                own[POLICY_CERTIFICATE],
-                manifest.files[POLICY_TRUST],
-                own[POLICY_TRUST],
-                STORE_REFUSED,
-                MANIFEST_NAME,
-        };
-
-        if (r < 0)
-                return 0;
-        for (size_t i = 0; i < ELEMENTSOF(names) && r == 0; i++)
-                r = remove_name(fd, names[i], reterr);
-        return r;
-}
-
-int store_remove(const Store *store, uint32_t number, Error *reterr)
-{
-        _cleanup_(closep) int fd = -1;
-        char name[STORE_NAME_MAX];
-        int r;
-
-        r = fdio_open_directory(store->fd, store_generation_name(number, name), &fd, NULL);
-        if (r < 0)
-                return 0;
-        r = remove_files(store, fd, reterr);
-        if (r < 0) {
-                error_prefix(reterr, "%s/%s", store->certificate->directory, name);
-                return r;
-        }
-        if (unlinkat(store->fd, name, AT_REMOVEDIR) == 0)
-                return 1;
-        if (errno == ENOTEMPTY || errno == EEXIST || errno == ENOENT)
-                return 0;
-        return error_set(reterr, errno, "cannot remove %s/%s: %m", store->certificate->directory,
-                         name);
 }

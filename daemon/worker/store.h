@@ -53,8 +53,9 @@ int store_check_ours(const Store *store, Error *reterr);
  * there before stays as it is. */
 int store_let_readers_in(const Store *store, Error *reterr);
 
-/* "generation-7" */
+/* "generation-7", and back: one spelling alone. */
 const char *store_generation_name(uint32_t number, char buffer[STORE_NAME_MAX]);
+bool store_parse_generation_name(const char *name, uint32_t *ret);
 
 /* Opens a generation that has a manifest of ours, which is told where ret_manifest is not NULL.
  * Returns a negative errno where it is missing (-ENOENT) or not ours (-EEXIST). */
@@ -68,13 +69,6 @@ bool store_previous(const Store *store, uint32_t *ret);
 
 /* The number for a new generation: above every name that is taken. */
 uint32_t store_next(const Store *store);
-
-/* Removes a generation by the names that it can have, the key first, the manifest last. What is
- * not ours, and a directory with anything else in it, stays. 1 where it is gone. */
-int store_remove(const Store *store, uint32_t number, Error *reterr);
-
-/* Removes the link that a crash left under a temporary name, where it is one of ours. */
-void store_remove_temporary(const Store *store);
 
 /* Whether a file is as we would make it: mode, owner, and group where one is wanted. */
 bool store_file_fits(const struct stat *stat, const FileMode *mode);
