@@ -97,7 +97,7 @@ class Control(Scene):
     def test_renew_of_an_unknown_name_fails(self):
         self.begin()
         done = self.daemon.ctl("renew", "servre", check=False)
-        self.assertEqual(done.returncode, 2)
+        self.assertEqual(done.returncode, 3)
         self.assertIn("servre", done.stdout + done.stderr)
 
     def test_check_looks_now_and_changes_nothing(self):

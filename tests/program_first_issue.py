@@ -13,6 +13,8 @@ def snapshot(*places):
     found = {}
     for place in places:
         for path in [pathlib.Path(place), *sorted(pathlib.Path(place).rglob("*"))]:
+            if path.name == "lock":  # who holds it is written into it
+                continue
             about = os.lstat(path)
             found[str(path)] = (stat.S_IMODE(about.st_mode), about.st_ino, about.st_mtime_ns
                                 if not path.is_dir() else 0)
