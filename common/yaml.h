@@ -10,9 +10,8 @@
 #include "common/error.h"
 #include "common/yamlnode.h"
 
-enum { YAML_SIZE_MAX = 8 << 20 /* bytes of a file */ };
-
 /* Parses one document. Every error is added to errors; *ret is then still the tree of what could be
- * read, NULL where nothing or not all could be. Returns 0 or the code of the first error. file must
+ * read, NULL where nothing or not all could be. Returns 0 or the code of the first error;
+ * -EFBIG over YAML_SIZE_MAX. file must
  * outlive the tree. */
 int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, Errors *errors);

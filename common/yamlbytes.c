@@ -1,7 +1,5 @@
 #include "common/yamlbytes.h"
 
-#include "common/yaml.h"
-
 #include <errno.h>
 #include <string.h>
 

@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+enum { YAML_SIZE_MAX = 8 << 20 /* bytes of a file */ };
+
 /* Adds an error for the first byte that is not text of a policy: not UTF-8, a control character
  * other than a tab or a line's end, a NUL. -EFBIG over YAML_SIZE_MAX. 0 where all is fit. */
 int yamlbytes_check(const char *file, const void *data, size_t size, Errors *errors);

@@ -1,5 +1,6 @@
 /* common/yaml, common/yamlbytes, common/yamlnode: bytes to a tree with places. */
 #include "common/yaml.h"
+#include "common/yamlbytes.h"
 
 #include <check.h>
 #include <errno.h>
