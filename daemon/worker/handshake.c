@@ -135,6 +135,24 @@ static void on_request(Attempt *attempt)
         attempt->events = POLLIN;
 }
 
+/* The newest protocol that is older than the one named. False where there is none. */
+static bool limit_protocol(SSL *ssl, const char *below)
+{
+        static const struct {
+                const char *name;
+                int newest;
+        } table[] = {
+                {"TLSv1.1", TLS1_VERSION},
+                {"TLSv1.2", TLS1_1_VERSION},
+                {"TLSv1.3", TLS1_2_VERSION},
+        };
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                if (strcmp(below, table[i].name) == 0)
+                        return SSL_set_max_proto_version(ssl, table[i].newest) == 1;
+        return false;
+}
+
 static void begin_tls(Attempt *attempt)
 {
         const char *name = attempt->target->name;
@@ -145,8 +163,10 @@ static void begin_tls(Attempt *attempt)
                 finish(attempt, HANDSHAKE_BROKEN, "out of memory");
                 return;
         }
-        if (attempt->target->max_version)
-                SSL_set_max_proto_version(attempt->ssl, attempt->target->max_version);
+        if (attempt->target->below && !limit_protocol(attempt->ssl, attempt->target->below)) {
+                finish(attempt, HANDSHAKE_NOT_TRIED, "no older protocol can be offered");
+                return;
+        }
         /* RFC 6066 section 3: no address is a host name. */
         if (name && name[0] && !is_numeric(name))
                 SSL_set_tlsext_host_name(attempt->ssl, name);
@@ -228,6 +248,8 @@ static void on_tls(Attempt *attempt)
         if (code && ERR_reason_error_string(code))
                 snprintf(reason, sizeof reason, "%s", ERR_reason_error_string(code));
         ERR_clear_error();
+        /* An OpenSSL that is configured not to speak what it shall offer refuses by itself. */
+        attempt->target->is_tls_refused = ERR_GET_REASON(code) != SSL_R_NO_PROTOCOLS_AVAILABLE;
         snprintf(problem, sizeof problem, "the TLS handshake failed: %s", reason);
         finish(attempt, HANDSHAKE_BROKEN, problem);
 }
@@ -294,6 +316,7 @@ int handshake_run(HandshakeTarget *targets, size_t n, int64_t deadline_usec, Err
         for (size_t i = 0; i < n; i++) {
                 targets[i].served = (Served){0};
                 targets[i].problem[0] = '\0';
+                targets[i].is_tls_refused = false;
                 attempts[i] = (Attempt){.target = &targets[i], .fd = -1};
                 start(&attempts[i]);
         }

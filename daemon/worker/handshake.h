@@ -13,10 +13,11 @@
 typedef struct HandshakeTarget {
         char address[256]; /* numeric, or a name to be resolved */
         uint16_t port;
-        const char *name;  /* SNI; NULL or an address for none */
-        int max_version;   /* the newest protocol offered (TLS1_VERSION ...); 0 for all */
-        Served served;     /* the outcome */
-        char problem[256]; /* a sentence where outcome is not HANDSHAKE_TLS */
+        const char *name;    /* SNI; NULL or an address for none */
+        const char *below;   /* offers only protocols older than this ("TLSv1.2"); NULL: all */
+        Served served;       /* the outcome */
+        char problem[256];   /* a sentence where outcome is not HANDSHAKE_TLS */
+        bool is_tls_refused; /* HANDSHAKE_BROKEN because the server refused in TLS itself */
 } HandshakeTarget;
 
 /* Runs them all at once until each has an outcome or the deadline (clock_boottime()) is over. */
