@@ -1,6 +1,4 @@
-/*
- * The plan as a whole: the order of its steps, when a CA is made, when to look again, and how long
- * planning takes.
+/* The plan as a whole: its order, when a CA is made, when to look again, how long planning takes.
  */
 #include "tests/world.h"
 
