@@ -278,6 +278,14 @@ pid_t control_call_pid(const ControlCall *call)
         return call->pid;
 }
 
+/* A last net for texts that quote others: nothing that a terminal would obey. */
+static void make_harmless(uint8_t *bytes, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if ((bytes[i] < 0x20 && bytes[i] != '\n' && bytes[i] != '\t') || bytes[i] == 0x7F)
+                        bytes[i] = '?';
+}
+
 void control_call_write(ControlCall *call, int fd, const char *text)
 {
         Message *message = call->calls->message;
@@ -290,6 +298,7 @@ void control_call_write(ControlCall *call, int fd, const char *text)
                 wire_reply(message, WIRE_CONTROL);
                 wire_put_u8(message, fd == STDERR_FILENO ? CONTROL_ERR : CONTROL_OUT);
                 wire_put_bytes(message, text, n);
+                make_harmless(message->data + message->size - n, n);
                 queue(call);
                 text += n;
                 left -= n;

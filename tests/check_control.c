@@ -34,15 +34,15 @@ START_TEST(answers_later_with_the_callers_identity)
         ck_assert_ptr_nonnull(bench.waiting);
         ck_assert_uint_eq(control_call_uid(bench.waiting), getuid());
         ck_assert_int_eq(control_call_pid(bench.waiting), getpid());
-        control_call_write(bench.waiting, STDOUT_FILENO, "one ");
+        control_call_write(bench.waiting, STDOUT_FILENO, "one\033 ");
         settle(&bench);
         ck_assert_int_eq(receive(fd, &answer), -ETIMEDOUT);
-        ck_assert_str_eq(text_content(&answer.out), "one ");
+        ck_assert_str_eq(text_content(&answer.out), "one? ");
         control_call_write(bench.waiting, STDOUT_FILENO, "two");
         control_call_finish(bench.waiting, 1);
         settle(&bench);
         ck_assert_int_eq(receive(fd, &answer), -EPIPE);
-        ck_assert_str_eq(text_content(&answer.out), "one two");
+        ck_assert_str_eq(text_content(&answer.out), "one? two");
         ck_assert_int_eq(answer.status, 1);
         ck_assert_uint_eq(bench.n_closed, 0);
         bench_done(&bench);

@@ -1,4 +1,4 @@
-"""The control commands: pgcertctl's own table and pgcertctl(1) hold the same set, options too."""
+"""The control commands: pgcertctl, pgcertd and pgcertctl(1) hold the same set, options too."""
 
 import os
 import pathlib
@@ -35,6 +35,12 @@ class Pairing(unittest.TestCase):
         synopsis = self.page.partition(".Sh SYNOPSIS")[2].partition(".Sh")[0]
         named = re.findall(r"\w+", " ".join(re.findall(r"Cm (.*)", synopsis)))
         self.assertEqual(sorted(self.commands()), sorted(named))
+
+    def test_daemon(self):
+        """pgcertd answers exactly these."""
+        table = re.search(r"\} commands\[\] = \{(.*?)\n\};",
+                          (SOURCE / "daemon/answer.c").read_text(), re.S).group(1)
+        self.assertEqual(sorted(self.commands()), sorted(re.findall(r'\{"(\w+)"', table)))
 
     def test_options(self):
         """The same for options."""

@@ -39,7 +39,7 @@ static const Command commands[] = {
          false},
         {"check", "look at everything now, change nothing, and explain", CONTROL_JSON, false, true},
         {"plan", "show the steps that are due now, and when the next ones will be", CONTROL_JSON,
-         false, false},
+         false, true},
         {"renew", "issue new certificates now, and wait until they are served",
          CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_ALL | CONTROL_REKEY, true, true},
         {"reload", "read the policy again, and wait until it is in force", CONTROL_JSON, false,
