@@ -18,8 +18,9 @@ class Connections(Scene):
         wait_until(lambda: daemon.status().get("health") == 0, "all is proven")
         served, client = [], []
         begin = time.monotonic()
-        with Load([self.conninfo(daemon), self.conninfo(daemon, host="127.0.0.1")],
-                  pause=0.002) as load:
+        conninfos = [f"{self.conninfo(daemon, host=host)} port={cluster.port}"
+                     for host in ("localhost", "127.0.0.1")]
+        with Load(conninfos, pause=0.002) as load:
 
             def enough():
                 for seen, leaf in ((served, harness.served(cluster.port)),
