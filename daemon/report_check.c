@@ -56,6 +56,7 @@ static void add_wanted(const Report *report, size_t i, Text *text)
 static void add_disk(const Report *report, size_t i, Text *text)
 {
         const PolicyCertificate *certificate = &report->policy->certificates[i];
+        const PlanCertificate *planned = report_certificate(report, i);
         const ObservedSet *set = report_set(report, i);
         const MemoryCertificate *memory = report->memory && i < report->memory->n_certificates
                                                   ? &report->memory->certificates[i]
@@ -75,7 +76,9 @@ static void add_disk(const Report *report, size_t i, Text *text)
         if (set && set->has_leaf && memory && memory->has_wanted &&
             !is_same(&memory->wanted, &set->leaf))
                 text_addf(&value, "; issued last, but not there: serial %s", memory->wanted.serial);
-        if (set && set->problem)
+        /* Often it is what is wrong, too, and stands below. */
+        if (set && set->problem &&
+            !(planned && planned->error && strcmp(planned->error, set->problem) == 0))
                 text_addf(&value, "; %s", set->problem);
         add_line(text, "on disk", &value);
 }
