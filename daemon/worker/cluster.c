@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "daemon/worker/configuration.h"
 #include "daemon/worker/handshake.h"
+#include "daemon/worker/serverlog.h"
 #include "daemon/worker/settings.h"
 
 #include <errno.h>
@@ -195,6 +196,9 @@ static void tell_refusal(const PolicyCluster *cluster, const Postmaster *postmas
                          "PostgreSQL does not read our configuration HINT: Put the line "
                          "include_if_exists = '%s' at the end of postgresql.conf.",
                          cluster->configuration);
+        else if (serverlog_refusal(cluster->data_directory, postmaster, ret->sentence,
+                                   sizeof ret->sentence))
+                return;
         else if (ret->served.outcome == HANDSHAKE_PLAIN)
                 snprintf(ret->sentence, sizeof ret->sentence,
                          "PostgreSQL still has no TLS HINT: Look into its log for \"SSL "
