@@ -101,22 +101,24 @@ static void add_row(const Report *report, Table *table, size_t certificate, size
         const ObservedSet *set = report_set(report, certificate);
         bool is_used = cluster != SIZE_MAX;
         char reader[NAME_CELL_MAX], until[CLOCK_TEXT_MAX], next[CELL_MAX];
-        const char *served = wanted->use == POLICY_CLIENT ? "-" : "unused";
+        const char *served = wanted->use == POLICY_CLIENT ? "-" : "unused", *valid = "?";
 
         snprintf(reader, sizeof reader, "%s (%s)",
                  is_used ? report->policy->clusters[cluster].name : wanted->name,
                  wanted->use == POLICY_CLIENT ? "client" : "server");
         if (is_used)
                 served = served_word(report_observed(report, cluster), set);
+        if (set && set->has_leaf)
+                valid = short_time(report, set->leaf.not_after_usec, until);
+        else if (set && set->state != SET_UNKNOWN)
+                valid = "nothing";
         next_cell(report, planned, next);
         table_add_row(table,
                       (const char *const[TABLE_COLUMNS]){
                               reader,
                               state_word(planned, is_used ? report_cluster(report, cluster) : NULL),
                               served,
-                              set && set->has_leaf
-                                      ? short_time(report, set->leaf.not_after_usec, until)
-                                      : "nothing",
+                              valid,
                               next,
                       });
 }

@@ -230,6 +230,26 @@ START_TEST(fits_80_columns_and_is_harmless)
 }
 END_TEST
 
+START_TEST(tells_nothing_on_disk_from_not_looked_at)
+{
+        static const struct {
+                SetState state;
+                const char *cell;
+        } cases[] = {{SET_ABSENT, " -       nothing "}, {SET_UNKNOWN, " -       ?  "}};
+
+        for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+                _cleanup_(text_done) Text text = {0};
+                Scene scene;
+
+                set_scene(&scene);
+                scene.sets[1].state = (uint8_t)cases[i].state;
+                scene.sets[1].has_leaf = false;
+                report_status(&scene.report, &text);
+                has(&text, cases[i].cell);
+        }
+}
+END_TEST
+
 START_TEST(cuts_a_long_name_in_the_middle)
 {
         _cleanup_(text_done) Text text = {0};
@@ -302,6 +322,7 @@ static Suite *suite(void)
         tcase_add_test(c, names_the_cluster_that_does_not_serve);
         tcase_add_test(c, shows_a_server_without_cluster);
         tcase_add_test(c, fits_80_columns_and_is_harmless);
+        tcase_add_test(c, tells_nothing_on_disk_from_not_looked_at);
         tcase_add_test(c, cuts_a_long_name_in_the_middle);
         tcase_add_test(c, plans_the_steps_and_what_lies_ahead);
         tcase_add_test(c, check_says_what_why_and_what_to_do);
