@@ -128,8 +128,8 @@ static int run_victim(const char *options)
 
         ck_assert_int_gt(n, 0);
         program[n] = '\0';
-        return judge_run("env -u CK_TAP_LOG_FILE_NAME CK_FORK=no CK_RUN_CASE=victim " VICTIM
-                         "=$PWD/ssl strace -o trace %s %s",
+        return judge_run("env -u CK_TAP_LOG_FILE_NAME ASAN_OPTIONS=detect_leaks=0 CK_FORK=no "
+                         "CK_RUN_CASE=victim " VICTIM "=$PWD/ssl strace -o trace %s %s",
                          options, program);
 }
 
