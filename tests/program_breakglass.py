@@ -27,24 +27,21 @@ class BreakGlass(Scene):
         before = harness.served(cluster.port)
         keys = [p for p in daemon.state.rglob("*") if p.is_file() and
                 "PRIVATE KEY" in p.read_text(errors="replace")]
-        self.assertEqual(len(keys), 1, "one CA, one key")
-        beside = [p for p in keys[0].parent.iterdir() if p.is_file() and
-                  "BEGIN CERTIFICATE-" in p.read_text(errors="replace")]
-        self.assertEqual(len(beside), 1, f"the CA's certificate lies beside its key: {beside}")
+        self.assertEqual(keys, [daemon.state / "signer/ca/main/G1.key"], "one CA, one key")
 
         commands = page_commands()
         self.assertIn("openssl x509 -req", commands)
         scratch = self.path("scratch")
         scratch.mkdir()
-        for shown, here in (("/etc/postgresql/ssl", server["directory"]), ("/tmp", str(scratch)),
-                            ("-CA ca.crt", f"-CA {beside[0]}"), ("-CAkey ca.key", f"-CAkey {keys[0]}"),
+        for shown, here in (("/tmp", str(scratch)), ("/etc/postgresql/ssl", server["directory"]),
+                            ("/var/lib/pgcertd", str(daemon.state)),
                             ("psql ", f"psql -X -h {cluster.directory} -p {cluster.port} "
                              f"-U {harness.ME} postgres ")):
             self.assertIn(shown, commands)
             commands = commands.replace(shown, here)
         run("bash", "-eu", "-c", commands)
         wait_until(lambda: harness.served(cluster.port) not in (None, before), "the new leaf")
-        cluster.psql(self.conninfo(daemon))
+        cluster.psql(self.conninfo(daemon, host="db1.example.com"))
         daemon.once(expect=1)
         self.assertFalse(os.path.islink(f"{server['directory']}/server.crt"), "left alone")
         os.unlink(f"{server['directory']}/server.crt")

@@ -85,9 +85,7 @@ class Readme(Scene):
             return
         words = [str(self.root / "build") if w == "build" else w for w in words]
         words = [f"--prefix={self.root}/usr" if w.startswith("--prefix=") else w for w in words]
-        if words[:2] == ["meson", "setup"]:
-            words.append(str(SOURCE))
-        run(*words, timeout=110)
+        run(*words, timeout=110, cwd=SOURCE)
         if words[:2] == ["meson", "install"]:
             self.assertTrue((self.root / "usr/sbin/pgcertd").exists())
 
