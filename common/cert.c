@@ -275,7 +275,8 @@ int cert_subject(const Cert *cert, char *buffer, size_t size, Error *reterr)
         if ((size_t)length >= size)
                 return error_set(reterr, ENOBUFS, "the certificate's subject has %ld bytes",
                                  length);
-        memcpy(buffer, text, (size_t)length);
+        if (length > 0)
+                memcpy(buffer, text, (size_t)length);
         buffer[length] = '\0';
         return 0;
 }

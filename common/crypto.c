@@ -13,6 +13,7 @@ int crypto_error(Error *reterr, int code, const char *format, ...)
         char sentence[ERROR_TEXT_MAX];
         va_list ap;
 
+        assert(format);
         ERR_clear_error();
         if (first != 0 && ERR_GET_REASON(first) == ERR_R_MALLOC_FAILURE)
                 return error_oom(reterr);

@@ -21,7 +21,7 @@ static void trim_utf8(char *text)
         }
 }
 
-static void fill(Error *error, int code, const char *format, va_list arguments)
+_printf_(3, 0) static void fill(Error *error, int code, const char *format, va_list arguments)
 {
         int n = vsnprintf(error->text, sizeof error->text, format, arguments);
 

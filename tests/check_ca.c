@@ -155,7 +155,6 @@ START_TEST(tells_what_is_damaged_and_leaves_it_alone)
                 {"rm -r ca/main", "lost"},
         };
         static char before[JUDGE_OUTPUT_MAX];
-        _cleanup_(observed_authority_done) ObservedAuthority observed = {0};
 
         make_ca();
         ck_assert_int_eq(judge_run("%s", damages[_i].damage), 0);

@@ -3,6 +3,7 @@
 #include "tests/judge.h"
 
 #include <errno.h>
+#include <openssl/x509.h>
 
 static Error error;
 
@@ -148,6 +149,8 @@ START_TEST(keeps_the_subject_of_a_ca_within_its_limit)
                 items[1].value = cn;
                 ck_assert_int_eq(profile_authority_subject(&authority, 1, key_id, &name, &error),
                                  expected);
+                X509_NAME_free(name);
+                name = NULL;
         }
 }
 END_TEST

@@ -119,7 +119,11 @@ START_TEST(issues_leaves_that_openssl_accepts)
 {
         CertFacts facts;
 
+        ck_assert_int_eq(stop(), 0);
+        for (size_t i = 0; i < ELEMENTSOF(leaves); i++)
+                prepare_key(leaves[i].type);
         write_policy(ca_keys[_i]);
+        start();
         make_authority("main");
         for (size_t i = 0; i < ELEMENTSOF(leaves); i++) {
                 int64_t now = clock_realtime();
@@ -325,16 +329,17 @@ static const struct {
 START_TEST(refuses_items_that_are_not_granted)
 {
         static char before[JUDGE_OUTPUT_MAX], after[JUDGE_OUTPUT_MAX];
-        _cleanup_(key_freep) Key *key = NULL;
         _cleanup_(freep) uint8_t *csr = NULL;
         uint8_t bytes[CSR_MAX] = {0};
         CertFacts facts;
         size_t size;
 
+        ck_assert_int_eq(stop(), 0);
+        prepare_key(items[_i].type);
+        ck_assert_int_eq(csr_format(keys[items[_i].type], &csr, &size, NULL), 0);
+        start();
         make_authority("main");
         remember_state(before);
-        ck_assert_int_eq(key_new(items[_i].type, &key, NULL), 0);
-        ck_assert_int_eq(csr_format(key, &csr, &size, NULL), 0);
         memcpy(bytes, csr, size);
         if (items[_i].turn > 0)
                 bytes[items[_i].turn > size ? 0 : size - items[_i].turn] ^= 1;
