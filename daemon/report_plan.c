@@ -107,7 +107,10 @@ static void add_event(const Report *report, const Event *event, Text *text)
         _cleanup_(text_done) Text line = {0};
 
         clock_format(event->at_usec, at);
-        text_addf(&line, "%s %s %s %s", at, event->what, event->kind, event->name);
+        if (strcmp(event->kind, "authority") == 0)
+                text_addf(&line, "%s the CA of %s %s", at, event->name, event->what);
+        else
+                text_addf(&line, "%s %s %s", at, event->what, event->name);
         if (event->at_usec > report->now_usec)
                 text_addf(&line, " (in %s)",
                           duration_format_rough(event->at_usec - report->now_usec, left));

@@ -62,20 +62,20 @@ static const char *served_word(const ObservedCluster *observed, const ObservedSe
         return "unseen";
 }
 
-/* Whether a cluster says worse than its certificate: then its proof is the row's state. */
+/* The row's state: of a set that is published, how this cluster takes it, not how another does. */
 static const char *state_word(const PlanCertificate *certificate, const PlanCluster *cluster)
 {
         if (!certificate)
                 return "?";
-        if (cluster && cluster->proof != PROOF_PROVEN &&
-            (certificate->state == CERTIFICATE_OK || certificate->state == CERTIFICATE_OWED ||
-             certificate->state == CERTIFICATE_REFUSED))
-                return cluster->proof == PROOF_UNVERIFIABLE ? "unseen"
-                                                            : cluster_proof_name(cluster->proof);
-        if (cluster &&
-            (certificate->state == CERTIFICATE_OWED || certificate->state == CERTIFICATE_REFUSED))
-                return "ok"; /* it is another cluster that does not serve it */
-        return certificate_state_name(certificate->state);
+        if (!cluster ||
+            (certificate->state != CERTIFICATE_OK && certificate->state != CERTIFICATE_OWED &&
+             certificate->state != CERTIFICATE_REFUSED))
+                return certificate_state_name(certificate->state);
+        if (cluster->proof == PROOF_UNVERIFIABLE)
+                return "unseen";
+        if (cluster->proof != PROOF_PROVEN)
+                return cluster_proof_name(cluster->proof);
+        return cluster->health == HEALTH_OK ? "ok" : "problem";
 }
 
 static void next_cell(const Report *report, const PlanCertificate *planned, char cell[CELL_MAX])

@@ -157,6 +157,21 @@ START_TEST(names_the_cluster_that_does_not_serve)
 }
 END_TEST
 
+START_TEST(a_cluster_that_fails_its_checks_is_not_ok)
+{
+        _cleanup_(text_done) Text text = {0};
+        Scene scene;
+
+        set_scene(&scene);
+        scene.plan.health = scene.planned_cluster.health = HEALTH_WARNING;
+        scene.memory_cluster.unusable = (char *)"plaintext is not refused";
+        report_status(&scene.report, &text);
+        has(&text, "main (server)  problem  yes ");
+        has(&text, "  cluster main: plaintext is not refused\n");
+        has(&text, "app (client)   ok ");
+}
+END_TEST
+
 START_TEST(shows_a_server_without_cluster)
 {
         _cleanup_(text_done) Text text = {0};
@@ -277,8 +292,8 @@ START_TEST(plans_the_steps_and_what_lies_ahead)
                          "Nothing is due now.\n"
                          "\n"
                          "Ahead:\n"
-                         "  2026-12-21T12:00:00Z renew certificate server (in 19d)\n"
-                         "  2031-11-06T12:00:00Z expires authority main (in 4y 339d)\n");
+                         "  2026-12-21T12:00:00Z renew server (in 19d)\n"
+                         "  2031-11-06T12:00:00Z the CA of main expires (in 4y 339d)\n");
         text_done(&text);
         scene.plan.steps = scene.steps;
         scene.plan.n_steps = 2;
@@ -320,6 +335,7 @@ static Suite *suite(void)
         tcase_add_test(c, sums_up_in_one_line);
         tcase_add_test(c, tells_each_problem_once);
         tcase_add_test(c, names_the_cluster_that_does_not_serve);
+        tcase_add_test(c, a_cluster_that_fails_its_checks_is_not_ok);
         tcase_add_test(c, shows_a_server_without_cluster);
         tcase_add_test(c, fits_80_columns_and_is_harmless);
         tcase_add_test(c, tells_nothing_on_disk_from_not_looked_at);
