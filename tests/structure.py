@@ -23,10 +23,12 @@ LEVELS = [
     "common/yaml* common/wire* common/crypto common/key common/cert common/crl",
     "common/csr common/extension common/profile common/policy* common/observation common/program",
     "daemon/memory daemon/step daemon/health daemon/proof daemon/issuer daemon/due daemon/draft "
-    "daemon/wake daemon/plan daemon/historyline daemon/record daemon/worker/* daemon/signer/*",
-    "daemon/peer daemon/survey daemon/issuance daemon/delivery daemon/pass",
-    "daemon/keeper",
-    "daemon/table daemon/finding daemon/report* daemon/control* daemon/metrics daemon/notify",
+    "daemon/plan daemon/historyline daemon/record daemon/table daemon/instance daemon/worker/* "
+    "daemon/signer/*",
+    "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/pass "
+    "daemon/report* daemon/finding",
+    "daemon/state daemon/news daemon/wake daemon/keeper",
+    "daemon/control* daemon/answer daemon/metrics daemon/notify",
     "daemon/pgcertd daemon/ctl/*",
 ]
 
