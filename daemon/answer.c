@@ -123,13 +123,13 @@ static int on_status(Answers *answers, ControlCall *call)
 static int on_check(Answers *answers, ControlCall *call)
 {
         return wait_for_pass(answers, call, ANSWER_CHECK,
-                             keeper_request(answers->keeper, PASS_CHECK));
+                             keeper_request(answers->keeper, WORK_CHECK));
 }
 
 static int on_plan(Answers *answers, ControlCall *call)
 {
         return wait_for_pass(answers, call, ANSWER_PLAN,
-                             keeper_request(answers->keeper, PASS_LOOK));
+                             keeper_request(answers->keeper, WORK_LOOK));
 }
 
 static int on_reload(Answers *answers, ControlCall *call)
@@ -279,7 +279,7 @@ static void finish(Answers *answers, const Waiting *waiting)
         }
 }
 
-void answers_pass_ended(void *userdata, uint64_t number, PassMode mode)
+void answers_pass_ended(void *userdata, uint64_t number, WorkMode mode)
 {
         Answers *answers = userdata;
         Waiting **place = &answers->first;

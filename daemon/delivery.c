@@ -21,84 +21,87 @@ typedef enum ProofOutcome {
         OUTCOMES,
 } ProofOutcome;
 
-static const PolicyCluster *cluster_of(const Pass *pass, size_t index)
+static const PolicyCluster *cluster_of(const Work *work, size_t index)
 {
-        return &pass->input.policy->clusters[index];
+        return &work->input.policy->clusters[index];
 }
 
-static size_t set_of(const Pass *pass, size_t cluster)
+static size_t set_of(const Work *work, size_t cluster)
 {
-        return (size_t)(cluster_of(pass, cluster)->certificate - pass->input.policy->certificates);
+        return (size_t)(cluster_of(work, cluster)->certificate - work->input.policy->certificates);
 }
 
 /* The leaf that the cluster is to serve: what was published now, else what is on disk. */
-static const CertFacts *leaf_of(const Pass *pass, size_t cluster, const Issuance *issuances)
+static const CertFacts *leaf_of(const Work *work, size_t cluster, const Issuance *issuances)
 {
-        size_t set = set_of(pass, cluster);
+        size_t set = set_of(work, cluster);
 
         if (issuances[set].state == ISSUANCE_PUBLISHED)
                 return &issuances[set].leaf;
-        return &pass->observation->sets[set].leaf;
+        return &work->observation->sets[set].leaf;
 }
 
 /* Whether a step for the cluster makes sense after what happened to its set. */
-static bool is_ready(const Pass *pass, size_t cluster, const Issuance *issuances)
+static bool is_ready(const Work *work, size_t cluster, const Issuance *issuances)
 {
-        const Issuance *issuance = &issuances[set_of(pass, cluster)];
+        const Issuance *issuance = &issuances[set_of(work, cluster)];
 
         return issuance->state == ISSUANCE_PUBLISHED ||
                (issuance->state == ISSUANCE_NONE && !issuance->is_new);
 }
 
-static int worker_of(Pass *pass, size_t cluster, Peer **ret, Error *reterr)
+static int worker_of(Work *work, size_t cluster, Peer **ret, Error *reterr)
 {
-        const PolicyCertificate *certificate = cluster_of(pass, cluster)->certificate;
+        const PolicyCertificate *certificate = cluster_of(work, cluster)->certificate;
 
-        return peers_worker(&pass->peers, certificate->owner, certificate->owner_uid, ret, reterr);
+        return peers_worker(&work->peers, certificate->owner, certificate->owner_uid, ret, reterr);
 }
 
 /* A failed try of a cluster: told once, retried with back-off. */
-static void failed(Pass *pass, size_t cluster, const char *message_id, const char *verb,
+static void failed(Work *work, size_t cluster, const char *message_id, const char *verb,
                    const char *sentence)
 {
-        const PolicyCluster *policy = cluster_of(pass, cluster);
-        const CertFacts *leaf = &pass->observation->sets[set_of(pass, cluster)].leaf;
+        const PolicyCluster *policy = cluster_of(work, cluster);
+        const CertFacts *leaf = &work->observation->sets[set_of(work, cluster)].leaf;
         int64_t left = usec_add(leaf->not_after_usec, -clock_realtime());
 
         if (left > policy->certificate->renew_before_usec)
                 left = policy->certificate->renew_before_usec;
-        attempt_failed(&pass->memory->clusters[cluster].attempt, pass->input.policy,
+        attempt_failed(&work->memory->clusters[cluster].attempt, work->input.policy,
                        clock_boottime(), left, sentence);
-        pass_tell(pass,
-                  &(PassEvent){.level = LOG_WARNING,
+        work_tell(work,
+                  &(WorkEvent){.level = LOG_WARNING,
                                .message_id = message_id,
                                .cluster = policy->name,
                                .certificate = policy->certificate->name},
                   "%s: %s: %s", policy->name, verb, sentence);
 }
 
-static int configure(Pass *pass, size_t cluster, Error *reterr)
+static int configure(Work *work, size_t cluster, Error *reterr)
 {
         Peer *peer;
-        int r = worker_of(pass, cluster, &peer, reterr);
+        int r = worker_of(work, cluster, &peer, reterr);
 
         if (r < 0)
                 return r;
-        wire_request(peer->message, WIRE_CONFIGURE, pass->input.policy->tag);
-        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        wire_request(peer->message, WIRE_CONFIGURE, work->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(work, cluster)->name);
         return peer_call(peer, WIRE_CONFIGURE, LOAD_TIMEOUT_USEC, reterr);
 }
 
-static int load(Pass *pass, size_t cluster, const CertFacts *leaf, Error *reterr)
+static int load(Work *work, size_t cluster, const CertFacts *leaf, Error *reterr)
 {
-        MemoryCluster *memory = &pass->memory->clusters[cluster];
+        MemoryCluster *memory = &work->memory->clusters[cluster];
         Peer *peer;
-        int r = worker_of(pass, cluster, &peer, reterr);
+        int r = worker_of(work, cluster, &peer, reterr);
 
+        memory->tried_pid = work->observation->clusters[cluster].pid;
+        memory->tried_started_sec = work->observation->clusters[cluster].started_sec;
+        memcpy(memory->tried, leaf->sha256, sizeof memory->tried);
         if (r < 0)
                 return r;
-        wire_request(peer->message, WIRE_LOAD, pass->input.policy->tag);
-        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        wire_request(peer->message, WIRE_LOAD, work->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(work, cluster)->name);
         r = peer_call(peer, WIRE_LOAD, LOAD_TIMEOUT_USEC, reterr);
         if (r < 0)
                 return r;
@@ -116,19 +119,19 @@ static int64_t prove_timeout(const PolicyCluster *cluster)
         return cluster->timeout_usec < quarter ? cluster->timeout_usec : quarter;
 }
 
-static int prove(Pass *pass, size_t cluster, const CertFacts *leaf, ProofOutcome *ret,
+static int prove(Work *work, size_t cluster, const CertFacts *leaf, ProofOutcome *ret,
                  char sentence[OBSERVED_PROBLEM_MAX], Error *reterr)
 {
-        int64_t timeout = prove_timeout(cluster_of(pass, cluster));
+        int64_t timeout = prove_timeout(cluster_of(work, cluster));
         Served served;
         uint8_t outcome;
         Peer *peer;
-        int r = worker_of(pass, cluster, &peer, reterr);
+        int r = worker_of(work, cluster, &peer, reterr);
 
         if (r < 0)
                 return r;
-        wire_request(peer->message, WIRE_PROVE, pass->input.policy->tag);
-        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        wire_request(peer->message, WIRE_PROVE, work->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(work, cluster)->name);
         wire_put_raw(peer->message, leaf->sha256, sizeof leaf->sha256);
         wire_put_i64(peer->message, timeout);
         r = peer_call(peer, WIRE_PROVE, timeout + ANSWER_USEC, reterr);
@@ -148,14 +151,14 @@ static int prove(Pass *pass, size_t cluster, const CertFacts *leaf, ProofOutcome
             memcmp(served.leaf.sha256, leaf->sha256, sizeof leaf->sha256) != 0)
                 return error_set(reterr, EBADMSG, "a worker called another leaf proven");
         *ret = (ProofOutcome)outcome;
-        pass->observation->clusters[cluster].served = served;
+        work->observation->clusters[cluster].served = served;
         return 0;
 }
 
-static void proven(Pass *pass, size_t cluster, const CertFacts *leaf)
+void delivery_proven(Work *work, size_t cluster, const CertFacts *leaf)
 {
-        const PolicyCluster *policy = cluster_of(pass, cluster);
-        MemoryCluster *memory = &pass->memory->clusters[cluster];
+        const PolicyCluster *policy = cluster_of(work, cluster);
+        MemoryCluster *memory = &work->memory->clusters[cluster];
         char until[CLOCK_TEXT_MAX];
 
         attempt_succeeded(&memory->attempt);
@@ -163,10 +166,11 @@ static void proven(Pass *pass, size_t cluster, const CertFacts *leaf)
         memory->has_proven = true;
         memcpy(memory->proven, leaf->sha256, sizeof memory->proven);
         memory->proven_usec = clock_realtime();
-        if (pass->input.record)
-                record_proven(pass->input.record, policy->name, leaf->sha256, memory->proven_usec,NULL);
-        pass_tell(pass,
-                  &(PassEvent){.level = LOG_INFO,
+        if (work->input.record)
+                record_proven(work->input.record, policy->name, leaf->sha256, memory->proven_usec,
+                              NULL);
+        work_tell(work,
+                  &(WorkEvent){.level = LOG_INFO,
                                .message_id = EVENT_PROVEN,
                                .cluster = policy->name,
                                .certificate = policy->certificate->name,
@@ -177,28 +181,28 @@ static void proven(Pass *pass, size_t cluster, const CertFacts *leaf)
 }
 
 /* Sees what is served and says so. */
-static void prove_and_tell(Pass *pass, size_t cluster, const CertFacts *leaf)
+static void prove_and_tell(Work *work, size_t cluster, const CertFacts *leaf)
 {
-        MemoryCluster *memory = &pass->memory->clusters[cluster];
+        MemoryCluster *memory = &work->memory->clusters[cluster];
         char sentence[OBSERVED_PROBLEM_MAX];
         ProofOutcome outcome = OUTCOME_OWED;
         Error error;
 
-        if (prove(pass, cluster, leaf, &outcome, sentence, &error) < 0) {
-                failed(pass, cluster, EVENT_FAILED, "no proof could be made", error.text);
+        if (prove(work, cluster, leaf, &outcome, sentence, &error) < 0) {
+                failed(work, cluster, EVENT_FAILED, "no proof could be made", error.text);
                 return;
         }
         switch (outcome) {
         case OUTCOME_PROVEN:
-                proven(pass, cluster, leaf);
+                delivery_proven(work, cluster, leaf);
                 break;
         case OUTCOME_REFUSED:
                 memory->is_refused = true;
-                failed(pass, cluster, EVENT_REFUSED, "PostgreSQL did not load the new certificate",
+                failed(work, cluster, EVENT_REFUSED, "PostgreSQL did not load the new certificate",
                        sentence);
                 break;
         case OUTCOME_OWED:
-                failed(pass, cluster, EVENT_OWED, "the proof is owed", sentence);
+                failed(work, cluster, EVENT_OWED, "the proof is owed", sentence);
                 break;
         case OUTCOME_UNVERIFIABLE:
                 attempt_succeeded(&memory->attempt);
@@ -208,17 +212,17 @@ static void prove_and_tell(Pass *pass, size_t cluster, const CertFacts *leaf)
         }
 }
 
-static int ask_login(Pass *pass, size_t cluster, char sentence[OBSERVED_PROBLEM_MAX], Error *reterr)
+static int ask_login(Work *work, size_t cluster, char sentence[OBSERVED_PROBLEM_MAX], Error *reterr)
 {
-        int64_t timeout = cluster_of(pass, cluster)->timeout_usec;
+        int64_t timeout = cluster_of(work, cluster)->timeout_usec;
         uint8_t outcome;
         Peer *peer;
-        int r = worker_of(pass, cluster, &peer, reterr);
+        int r = worker_of(work, cluster, &peer, reterr);
 
         if (r < 0)
                 return r;
-        wire_request(peer->message, WIRE_LOGIN, pass->input.policy->tag);
-        wire_put_text(peer->message, cluster_of(pass, cluster)->name);
+        wire_request(peer->message, WIRE_LOGIN, work->input.policy->tag);
+        wire_put_text(peer->message, cluster_of(work, cluster)->name);
         wire_put_i64(peer->message, timeout);
         r = peer_call(peer, WIRE_LOGIN, timeout + ANSWER_USEC, reterr);
         if (r < 0)
@@ -231,15 +235,15 @@ static int ask_login(Pass *pass, size_t cluster, char sentence[OBSERVED_PROBLEM_
         return r < 0 ? r : outcome == 1;
 }
 
-void delivery_login(Pass *pass, size_t cluster, const uint8_t leaf[CERT_FINGERPRINT])
+void delivery_login(Work *work, size_t cluster, const uint8_t leaf[CERT_FINGERPRINT])
 {
-        const PolicyCluster *policy = cluster_of(pass, cluster);
-        MemoryCluster *memory = &pass->memory->clusters[cluster];
-        PassEvent event = {.cluster = policy->name, .certificate = policy->certificate->name};
+        const PolicyCluster *policy = cluster_of(work, cluster);
+        MemoryCluster *memory = &work->memory->clusters[cluster];
+        WorkEvent event = {.cluster = policy->name, .certificate = policy->certificate->name};
         char sentence[OBSERVED_PROBLEM_MAX];
         bool was_unusable = memory->unusable != NULL;
         Error error;
-        int r = ask_login(pass, cluster, sentence, &error);
+        int r = ask_login(work, cluster, sentence, &error);
 
         if (r < 0)
                 snprintf(sentence, sizeof sentence, "%.400s", error.text);
@@ -250,22 +254,22 @@ void delivery_login(Pass *pass, size_t cluster, const uint8_t leaf[CERT_FINGERPR
         if (r != 0 && !was_unusable) {
                 event.level = LOG_WARNING;
                 event.message_id = EVENT_UNUSABLE;
-                pass_tell(pass, &event, "%s: %s", policy->name, sentence);
+                work_tell(work, &event, "%s: %s", policy->name, sentence);
         } else if (r == 0 && was_unusable) {
                 event.level = LOG_NOTICE;
                 event.message_id = EVENT_USABLE;
-                pass_tell(pass, &event, "%s: usable again as the policy asks", policy->name);
+                work_tell(work, &event, "%s: usable again as the policy asks", policy->name);
         }
 }
 
 /* Removes old generations of the sets that were published now, and of which no proof is open. */
-static void prune(Pass *pass, size_t index)
+static void prune(Work *work, size_t index)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
         const PolicyCertificate *certificate = &policy->certificates[index];
         Error error;
         Peer *peer;
-        int r = peers_worker(&pass->peers, certificate->owner, certificate->owner_uid, &peer,
+        int r = peers_worker(&work->peers, certificate->owner, certificate->owner_uid, &peer,
                              &error);
 
         if (r >= 0) {
@@ -274,8 +278,8 @@ static void prune(Pass *pass, size_t index)
                 r = peer_call(peer, WIRE_PRUNE, LOAD_TIMEOUT_USEC, &error);
         }
         if (r < 0)
-                pass_tell(pass,
-                          &(PassEvent){.level = LOG_WARNING,
+                work_tell(work,
+                          &(WorkEvent){.level = LOG_WARNING,
                                        .message_id = EVENT_FAILED,
                                        .certificate = certificate->name},
                           "%s: old generations could not be removed: %s", certificate->name,
@@ -283,63 +287,63 @@ static void prune(Pass *pass, size_t index)
 }
 
 /* Whether every cluster of the set was proved, so that what it served before is not needed. */
-static bool is_prunable(const Pass *pass, size_t set, const Issuance *issuances)
+static bool is_prunable(const Work *work, size_t set, const Issuance *issuances)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
 
         if (issuances[set].state != ISSUANCE_PUBLISHED)
                 return false;
         for (size_t i = 0; i < policy->n_clusters; i++)
-                if (set_of(pass, i) == set && pass->memory->clusters[i].is_refused)
+                if (set_of(work, i) == set && work->memory->clusters[i].is_refused)
                         return false;
         return true;
 }
 
-static void cluster_step(Pass *pass, const Step *step, const Issuance *issuances)
+static void cluster_step(Work *work, const Step *step, const Issuance *issuances)
 {
-        MemoryCluster *memory = &pass->memory->clusters[step->object];
-        const CertFacts *leaf = leaf_of(pass, step->object, issuances);
+        MemoryCluster *memory = &work->memory->clusters[step->object];
+        const CertFacts *leaf = leaf_of(work, step->object, issuances);
         /* A step that failed leaves its sentence: what builds on it is left out. */
         bool is_broken = memory->attempt.retry_boot_usec > clock_boottime();
         Error error;
 
-        if (step->verb == STEP_CONFIGURE && configure(pass, step->object, &error) < 0)
-                failed(pass, step->object, EVENT_FAILED, "the configuration could not be written",
+        if (step->verb == STEP_CONFIGURE && configure(work, step->object, &error) < 0)
+                failed(work, step->object, EVENT_FAILED, "the configuration could not be written",
                        error.text);
         else if (step->verb == STEP_LOAD && !is_broken &&
-                 load(pass, step->object, leaf, &error) < 0)
-                failed(pass, step->object, EVENT_FAILED, "PostgreSQL could not be told to load",
+                 load(work, step->object, leaf, &error) < 0)
+                failed(work, step->object, EVENT_FAILED, "PostgreSQL could not be told to load",
                        error.text);
         else if (step->verb == STEP_PROVE && !is_broken)
-                prove_and_tell(pass, step->object, leaf);
+                prove_and_tell(work, step->object, leaf);
         else if (step->verb == STEP_LOGIN && !is_broken)
-                delivery_login(pass, step->object, leaf->sha256);
+                delivery_login(work, step->object, leaf->sha256);
 }
 
-int delivery_run(Pass *pass, const Plan *plan, const Issuance *issuances, Error *reterr)
+int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error *reterr)
 {
         /* The plan decided to try: an earlier back-off is over. */
         for (size_t i = 0; i < plan->n_steps; i++)
                 if (plan->steps[i].verb == STEP_CONFIGURE || plan->steps[i].verb == STEP_LOAD)
-                        pass->memory->clusters[plan->steps[i].object].attempt.retry_boot_usec = 0;
+                        work->memory->clusters[plan->steps[i].object].attempt.retry_boot_usec = 0;
         for (size_t i = 0; i < plan->n_steps; i++) {
                 const Step *step = &plan->steps[i];
 
-                if (peers_is_cancelled(&pass->peers))
+                if (peers_is_cancelled(&work->peers))
                         return error_set(reterr, ECANCELED, "pgcertd is ending");
                 switch (step->verb) {
                 case STEP_CONFIGURE:
                 case STEP_LOAD:
                 case STEP_PROVE:
                 case STEP_LOGIN:
-                        if (is_ready(pass, step->object, issuances)) {
-                                cluster_step(pass, step, issuances);
-                                pass->did_steps = true;
+                        if (is_ready(work, step->object, issuances)) {
+                                cluster_step(work, step, issuances);
+                                work->did_steps = true;
                         }
                         continue;
                 case STEP_PRUNE:
-                        if (is_prunable(pass, step->object, issuances))
-                                prune(pass, step->object);
+                        if (is_prunable(work, step->object, issuances))
+                                prune(work, step->object);
                         continue;
                 case STEP_AUTHORITY:
                 case STEP_ISSUE:

@@ -8,7 +8,10 @@
 
 /* Does the plan's steps for clusters, and its pruning. A step whose set failed in this pass is left
  * out; one that fails is told and remembered with its back-off. */
-int delivery_run(Pass *pass, const Plan *plan, const Issuance *issuances, Error *reterr);
+int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error *reterr);
+
+/* The cluster was seen to serve the leaf: remembered, recorded and told. */
+void delivery_proven(Work *work, size_t cluster, const CertFacts *leaf);
 
 /* The logins and refusals of one cluster, now. */
-void delivery_login(Pass *pass, size_t cluster, const uint8_t leaf[CERT_FINGERPRINT]);
+void delivery_login(Work *work, size_t cluster, const uint8_t leaf[CERT_FINGERPRINT]);

@@ -22,10 +22,10 @@ void issuance_done(Issuance *issuance)
         *issuance = (Issuance){0};
 }
 
-static void failed(Pass *pass, Issuance *issuances, size_t index, const Error *error)
+static void failed(Work *work, Issuance *issuances, size_t index, const Error *error)
 {
         issuances[index].state = ISSUANCE_FAILED;
-        pass_certificate_failed(pass, index, error->text);
+        work_certificate_failed(work, index, error->text);
 }
 
 /* Copies bytes out of a message. */
@@ -40,18 +40,18 @@ static int take_bytes(Message *message, size_t max, uint8_t **ret, size_t *ret_s
         return 0;
 }
 
-static int worker_of(Pass *pass, size_t index, Peer **ret, Error *reterr)
+static int worker_of(Work *work, size_t index, Peer **ret, Error *reterr)
 {
-        const PolicyCertificate *certificate = &pass->input.policy->certificates[index];
+        const PolicyCertificate *certificate = &work->input.policy->certificates[index];
 
-        return peers_worker(&pass->peers, certificate->owner, certificate->owner_uid, ret, reterr);
+        return peers_worker(&work->peers, certificate->owner, certificate->owner_uid, ret, reterr);
 }
 
-static int stage(Pass *pass, const Step *step, Issuance *issuance, Error *reterr)
+static int stage(Work *work, const Step *step, Issuance *issuance, Error *reterr)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
         Peer *peer;
-        int r = worker_of(pass, step->object, &peer, reterr);
+        int r = worker_of(work, step->object, &peer, reterr);
 
         if (r < 0)
                 return r;
@@ -71,9 +71,9 @@ static int stage(Pass *pass, const Step *step, Issuance *issuance, Error *reterr
 }
 
 /* Takes the leaf of one set out of the signer's answer. */
-static int take_leaf(Pass *pass, Message *message, Issuance *issuances, Error *reterr)
+static int take_leaf(Work *work, Message *message, Issuance *issuances, Error *reterr)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
         const PolicyCertificate *certificate =
                 policy_find_certificate(policy, wire_get_text(message, POLICY_NAME_MAX));
         size_t index = certificate ? (size_t)(certificate - policy->certificates) : 0;
@@ -92,7 +92,7 @@ static int take_leaf(Pass *pass, Message *message, Issuance *issuances, Error *r
                 return error_set(reterr, EBADMSG, "the signer answered what it was not asked");
         if (code != 0) {
                 error_set(&error, EIO, "%s", sentence);
-                failed(pass, issuances, index, &error);
+                failed(work, issuances, index, &error);
                 return 0;
         }
         free(issuances[index].der);
@@ -100,49 +100,49 @@ static int take_leaf(Pass *pass, Message *message, Issuance *issuances, Error *r
         issuances[index].der_size = der_size;
         issuances[index].leaf = facts;
         issuances[index].state = ISSUANCE_ISSUED;
-        pass->memory->certificates[index].has_wanted = true;
-        pass->memory->certificates[index].wanted = facts;
+        work->memory->certificates[index].has_wanted = true;
+        work->memory->certificates[index].wanted = facts;
         return 0;
 }
 
 /* Asks the signer for the leaves of the sets in batch; those without an answer fail. */
-static void issue_batch(Pass *pass, const size_t *batch, size_t n, Issuance *issuances)
+static void issue_batch(Work *work, const size_t *batch, size_t n, Issuance *issuances)
 {
         Error error = {0};
         Peer *peer;
-        int r = peers_signer(&pass->peers, &peer, &error);
+        int r = peers_signer(&work->peers, &peer, &error);
 
         if (r >= 0) {
-                wire_request(peer->message, WIRE_ISSUE, pass->input.policy->tag);
+                wire_request(peer->message, WIRE_ISSUE, work->input.policy->tag);
                 for (size_t i = 0; i < n; i++) {
                         wire_put_text(peer->message,
-                                      pass->input.policy->certificates[batch[i]].name);
+                                      work->input.policy->certificates[batch[i]].name);
                         wire_put_bytes(peer->message, issuances[batch[i]].csr,
                                        issuances[batch[i]].csr_size);
                 }
                 r = peer_call(peer, WIRE_ISSUE, ISSUE_TIMEOUT_USEC, &error);
         }
         while (r >= 0 && wire_more(peer->message))
-                r = take_leaf(pass, peer->message, issuances, &error);
+                r = take_leaf(work, peer->message, issuances, &error);
         if (r >= 0)
                 r = wire_end(peer->message, &error);
         if (r >= 0)
                 error_set(&error, EIO, "the signer gave no answer");
         for (size_t i = 0; i < n; i++)
                 if (issuances[batch[i]].state == ISSUANCE_STAGED)
-                        failed(pass, issuances, batch[i], &error);
+                        failed(work, issuances, batch[i], &error);
 }
 
 /* Writes the generations of an authority as DER, each once. */
-static void put_generations(Pass *pass, const PolicyCertificate *certificate, Message *message)
+static void put_generations(Work *work, const PolicyCertificate *certificate, Message *message)
 {
-        const Observation *observation = pass->observation;
+        const Observation *observation = work->observation;
         size_t place = message->size;
         uint8_t n = 0;
 
         wire_put_u8(message, 0);
         for (size_t i = 0; i < certificate->n_bundle; i++) {
-                size_t index = (size_t)(certificate->bundle[i] - pass->input.policy->authorities);
+                size_t index = (size_t)(certificate->bundle[i] - work->input.policy->authorities);
                 const ObservedAuthority *authority = &observation->authorities[index];
 
                 for (size_t j = 0; j < authority->n_generations; j++, n++)
@@ -153,20 +153,20 @@ static void put_generations(Pass *pass, const PolicyCertificate *certificate, Me
                 message->data[place] = n;
 }
 
-static int fill(Pass *pass, size_t index, Issuance *issuance, Error *reterr)
+static int fill(Work *work, size_t index, Issuance *issuance, Error *reterr)
 {
-        const PolicyCertificate *certificate = &pass->input.policy->certificates[index];
+        const PolicyCertificate *certificate = &work->input.policy->certificates[index];
         Peer *peer;
-        int r = worker_of(pass, index, &peer, reterr);
+        int r = worker_of(work, index, &peer, reterr);
 
         if (r < 0)
                 return r;
-        wire_request(peer->message, WIRE_FILL, pass->input.policy->tag);
+        wire_request(peer->message, WIRE_FILL, work->input.policy->tag);
         wire_put_text(peer->message, certificate->name);
         wire_put_u32(peer->message, issuance->generation);
         wire_put_bytes(peer->message, issuance->der, issuance->der_size);
         wire_put_u8(peer->message, 0); /* the issuer is an anchor: nothing stands between */
-        put_generations(pass, certificate, peer->message);
+        put_generations(work, certificate, peer->message);
         r = peer_call(peer, WIRE_FILL, FILL_TIMEOUT_USEC, reterr);
         if (r >= 0)
                 issuance->state = ISSUANCE_FILLED;
@@ -174,25 +174,25 @@ static int fill(Pass *pass, size_t index, Issuance *issuance, Error *reterr)
 }
 
 /* Signs and fills the staged sets of one batch, and frees what they no longer need. */
-static void finish_batch(Pass *pass, const size_t *batch, size_t n, Issuance *issuances)
+static void finish_batch(Work *work, const size_t *batch, size_t n, Issuance *issuances)
 {
         if (n > 0)
-                issue_batch(pass, batch, n, issuances);
+                issue_batch(work, batch, n, issuances);
         for (size_t i = 0; i < n; i++) {
                 Issuance *issuance = &issuances[batch[i]];
                 Error error;
 
                 if (issuance->state == ISSUANCE_ISSUED &&
-                    fill(pass, batch[i], issuance, &error) < 0)
-                        failed(pass, issuances, batch[i], &error);
+                    fill(work, batch[i], issuance, &error) < 0)
+                        failed(work, issuances, batch[i], &error);
                 free(TAKE_PTR(issuance->csr));
                 free(TAKE_PTR(issuance->der));
         }
 }
 
-static void make_authorities(Pass *pass, const Plan *plan)
+static void make_authorities(Work *work, const Plan *plan)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
 
         for (size_t i = 0; i < plan->n_steps; i++) {
                 const Step *step = &plan->steps[i];
@@ -201,21 +201,21 @@ static void make_authorities(Pass *pass, const Plan *plan)
 
                 if (step->verb != STEP_AUTHORITY)
                         continue;
-                attempt = &pass->memory->authorities[step->object].attempt;
-                if (survey_authority(&pass->peers, policy, step->object, true, pass->observation,
+                attempt = &work->memory->authorities[step->object].attempt;
+                if (survey_authority(&work->peers, policy, step->object, true, work->observation,
                                      &error) >= 0) {
                         attempt_succeeded(attempt);
-                        pass->did_steps = true;
-                        pass_tell(pass,
-                                  &(PassEvent){.level = LOG_NOTICE,
+                        work->did_steps = true;
+                        work_tell(work,
+                                  &(WorkEvent){.level = LOG_NOTICE,
                                                .message_id = EVENT_CA_CREATED,
                                                .authority = policy->authorities[step->object].name},
                                   "the CA of %s was made", policy->authorities[step->object].name);
                         continue;
                 }
                 attempt_failed(attempt, policy, clock_boottime(), 0, error.text);
-                pass_tell(pass,
-                          &(PassEvent){.level = LOG_ERR,
+                work_tell(work,
+                          &(WorkEvent){.level = LOG_ERR,
                                        .message_id = EVENT_FAILED,
                                        .authority = policy->authorities[step->object].name},
                           "no CA could be made for %s: %s", policy->authorities[step->object].name,
@@ -224,47 +224,47 @@ static void make_authorities(Pass *pass, const Plan *plan)
 }
 
 /* Whether the authority of a set can sign: where it cannot, its own failure has been told. */
-static bool has_issuer(Pass *pass, size_t index)
+static bool has_issuer(Work *work, size_t index)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
         size_t authority = (size_t)(policy->certificates[index].authority - policy->authorities);
 
-        return observed_authority_current(&pass->observation->authorities[authority]) != NULL;
+        return observed_authority_current(&work->observation->authorities[authority]) != NULL;
 }
 
-static void issue_all(Pass *pass, const Plan *plan, Issuance *issuances)
+static void issue_all(Work *work, const Plan *plan, Issuance *issuances)
 {
         size_t batch[WIRE_BATCH_MAX], n = 0;
 
-        for (size_t i = 0; i < plan->n_steps && !peers_is_cancelled(&pass->peers); i++) {
+        for (size_t i = 0; i < plan->n_steps && !peers_is_cancelled(&work->peers); i++) {
                 const Step *step = &plan->steps[i];
                 Error error;
 
                 if (step->verb != STEP_ISSUE)
                         continue;
                 issuances[step->object].is_new = true;
-                if (!has_issuer(pass, step->object)) {
+                if (!has_issuer(work, step->object)) {
                         issuances[step->object].state = ISSUANCE_FAILED;
                         continue;
                 }
-                if (stage(pass, step, &issuances[step->object], &error) < 0) {
-                        failed(pass, issuances, step->object, &error);
+                if (stage(work, step, &issuances[step->object], &error) < 0) {
+                        failed(work, issuances, step->object, &error);
                         continue;
                 }
                 batch[n++] = step->object;
                 if (n == WIRE_BATCH_MAX) {
-                        finish_batch(pass, batch, n, issuances);
+                        finish_batch(work, batch, n, issuances);
                         n = 0;
                 }
         }
-        finish_batch(pass, batch, n, issuances);
+        finish_batch(work, batch, n, issuances);
 }
 
-static void published(Pass *pass, size_t index, Issuance *issuance, uint32_t generation,
+static void published(Work *work, size_t index, Issuance *issuance, uint32_t generation,
                       const CertFacts *leaf)
 {
-        const PolicyCertificate *certificate = &pass->input.policy->certificates[index];
-        MemoryCertificate *memory = &pass->memory->certificates[index];
+        const PolicyCertificate *certificate = &work->input.policy->certificates[index];
+        MemoryCertificate *memory = &work->memory->certificates[index];
         char until[CLOCK_TEXT_MAX];
 
         issuance->state = ISSUANCE_PUBLISHED;
@@ -272,14 +272,14 @@ static void published(Pass *pass, size_t index, Issuance *issuance, uint32_t gen
         issuance->leaf = *leaf;
         attempt_succeeded(&memory->attempt);
         memory->is_requested = memory->is_rekey_requested = false;
-        pass->did_steps = true;
+        work->did_steps = true;
         if (!issuance->is_new)
                 return;
-        if (pass->input.record)
-                record_published(pass->input.record, certificate->name, leaf, generation,
+        if (work->input.record)
+                record_published(work->input.record, certificate->name, leaf, generation,
                                  clock_realtime(), NULL);
-        pass_tell(pass,
-                  &(PassEvent){.level = LOG_INFO,
+        work_tell(work,
+                  &(WorkEvent){.level = LOG_INFO,
                                .message_id = EVENT_PUBLISHED,
                                .certificate = certificate->name,
                                .serial = leaf->serial},
@@ -288,10 +288,10 @@ static void published(Pass *pass, size_t index, Issuance *issuance, uint32_t gen
 }
 
 /* One set's outcome out of the worker's answer. */
-static int take_published(Pass *pass, Message *message, uid_t uid, Issuance *issuances,
+static int take_published(Work *work, Message *message, uid_t uid, Issuance *issuances,
                           Error *reterr)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
         const PolicyCertificate *certificate =
                 policy_find_certificate(policy, wire_get_text(message, POLICY_NAME_MAX));
         size_t index = certificate ? (size_t)(certificate - policy->certificates) : 0;
@@ -306,25 +306,25 @@ static int take_published(Pass *pass, Message *message, uid_t uid, Issuance *iss
             !issuances[index].to_publish || issuances[index].state == ISSUANCE_FAILED)
                 return error_set(reterr, EBADMSG, "a worker answered what it was not asked");
         if (code == 0) {
-                published(pass, index, &issuances[index], generation, &leaf);
+                published(work, index, &issuances[index], generation, &leaf);
                 return 0;
         }
         error_set(&error, EIO, "%s", sentence);
-        failed(pass, issuances, index, &error);
+        failed(work, issuances, index, &error);
         return 0;
 }
 
 /* Receives the stream of outcomes. */
-static int take_outcomes(Pass *pass, Peer *peer, uid_t uid, Issuance *issuances, Error *reterr)
+static int take_outcomes(Work *work, Peer *peer, uid_t uid, Issuance *issuances, Error *reterr)
 {
-        for (size_t i = 0; i <= pass->input.policy->n_certificates; i++) {
+        for (size_t i = 0; i <= work->input.policy->n_certificates; i++) {
                 int r = peer_receive(peer, WIRE_PUBLISH, PUBLISH_TIMEOUT_USEC, reterr);
                 bool last = false;
 
                 while (r >= 0 && !last && wire_more(peer->message)) {
                         last = wire_get_u8(peer->message) == 0;
                         if (!last)
-                                r = take_published(pass, peer->message, uid, issuances, reterr);
+                                r = take_published(work, peer->message, uid, issuances, reterr);
                 }
                 if (r >= 0)
                         r = wire_end(peer->message, reterr);
@@ -341,14 +341,14 @@ static bool waits(const Issuance *issuance)
 }
 
 /* Publishes the sets of an owner from the first on, as many as one message names. */
-static void publish_owner(Pass *pass, size_t first, Issuance *issuances)
+static void publish_owner(Work *work, size_t first, Issuance *issuances)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
         uid_t uid = policy->certificates[first].owner_uid;
         Error error = {0};
         size_t end = first;
         Peer *peer;
-        int r = worker_of(pass, first, &peer, &error);
+        int r = worker_of(work, first, &peer, &error);
 
         if (r >= 0) {
                 wire_request(peer->message, WIRE_PUBLISH, policy->tag);
@@ -360,31 +360,31 @@ static void publish_owner(Pass *pass, size_t first, Issuance *issuances)
                 r = peer_send(peer, PUBLISH_TIMEOUT_USEC, &error);
         }
         if (r >= 0)
-                r = take_outcomes(pass, peer, uid, issuances, &error);
+                r = take_outcomes(work, peer, uid, issuances, &error);
         if (r >= 0)
                 error_set(&error, EIO, "the worker gave no answer");
         if (end == first)
                 end = policy->n_certificates;
         for (size_t i = first; i < end; i++)
                 if (waits(&issuances[i]) && policy->certificates[i].owner_uid == uid)
-                        failed(pass, issuances, i, &error);
+                        failed(work, issuances, i, &error);
 }
 
-int issuance_run(Pass *pass, const Plan *plan, Issuance *issuances, Error *reterr)
+int issuance_run(Work *work, const Plan *plan, Issuance *issuances, Error *reterr)
 {
-        make_authorities(pass, plan);
+        make_authorities(work, plan);
         for (size_t i = 0; i < plan->n_steps; i++)
                 if (plan->steps[i].verb == STEP_PUBLISH)
                         issuances[plan->steps[i].object].to_publish = true;
-        issue_all(pass, plan, issuances);
-        for (size_t i = 0; i < pass->input.policy->n_certificates; i++) {
+        issue_all(work, plan, issuances);
+        for (size_t i = 0; i < work->input.policy->n_certificates; i++) {
                 /* What was to be issued and was not is not published. */
                 if (issuances[i].is_new && issuances[i].state != ISSUANCE_FILLED)
                         issuances[i].to_publish = false;
                 if (waits(&issuances[i]))
-                        publish_owner(pass, i, issuances);
+                        publish_owner(work, i, issuances);
         }
-        if (peers_is_cancelled(&pass->peers))
+        if (peers_is_cancelled(&work->peers))
                 return error_set(reterr, ECANCELED, "pgcertd is ending");
         return 0;
 }

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/pass.h"
+#include "daemon/work.h"
 
 /* How far a set came in this pass. */
 typedef enum IssuanceState {
@@ -31,5 +31,5 @@ typedef struct Issuance {
 
 /* issuances has one for each certificate of the policy, all zero at first. A set that fails is
  * marked and told; only what ends the whole pass is a failure. */
-int issuance_run(Pass *pass, const Plan *plan, Issuance *issuances, Error *reterr);
+int issuance_run(Work *work, const Plan *plan, Issuance *issuances, Error *reterr);
 void issuance_done(Issuance *issuance);

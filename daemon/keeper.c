@@ -37,10 +37,10 @@ struct Keeper {
         sd_event_source *retry;    /* boottime: back-off, check_every, requests */
         int done_fd;               /* the thread of the pass has finished */
         int clock_fd;              /* readable when the clock was set */
-        Pass *pass;                /* that runs; NULL for none */
+        Work *pass;                /* that runs; NULL for none */
         pthread_t thread;
         uint64_t number;               /* of the pass that runs, or ran last */
-        bool is_wanted[PASS_LOOK + 1]; /* modes asked for since the pass began */
+        bool is_wanted[WORK_LOOK + 1]; /* modes asked for since the pass began */
         Renewal *renewals;
         size_t n_renewals;
         unsigned rounds;
@@ -65,7 +65,7 @@ static void wake(Keeper *keeper)
                 set_timer(keeper->retry, 0);
 }
 
-uint64_t keeper_request(Keeper *keeper, PassMode mode)
+uint64_t keeper_request(Keeper *keeper, WorkMode mode)
 {
         uint64_t number = keeper->number + 1;
 
@@ -89,7 +89,7 @@ uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool re
                 renewals[keeper->n_renewals++] = (Renewal){.certificate = copy, .rekey = rekey};
         else
                 free(copy); /* the pass will find nothing to do, and the answer says so */
-        return keeper_request(keeper, PASS_ACT);
+        return keeper_request(keeper, WORK_ACT);
 }
 
 static void renewals_clear(Keeper *keeper)
@@ -101,7 +101,7 @@ static void renewals_clear(Keeper *keeper)
 }
 
 /* Writes what was asked for into the memory of the pass that begins. */
-static void take_renewals(Keeper *keeper, Pass *pass)
+static void take_renewals(Keeper *keeper, Work *pass)
 {
         const Policy *policy = pass->input.policy;
 
@@ -127,7 +127,7 @@ int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number)
                 return r;
         log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
                   keeper->state->policy->file);
-        *ret_number = keeper_request(keeper, PASS_ACT);
+        *ret_number = keeper_request(keeper, WORK_ACT);
         return 0;
 }
 
@@ -142,19 +142,19 @@ static void *run_pass(void *userdata)
 }
 
 /* The mode of the next pass: what acts comes first, since a request may wait for it. */
-static PassMode take_mode(Keeper *keeper)
+static WorkMode take_mode(Keeper *keeper)
 {
-        for (unsigned mode = PASS_ACT; mode <= PASS_LOOK; mode++) {
+        for (unsigned mode = WORK_ACT; mode <= WORK_LOOK; mode++) {
                 if (keeper->is_wanted[mode]) {
                         keeper->is_wanted[mode] = false;
-                        return (PassMode)mode;
+                        return (WorkMode)mode;
                 }
         }
-        return PASS_ACT;
+        return WORK_ACT;
 }
 
 /* The files differ from what is in force, and are broken: nothing can be done, which is told. */
-static void hold(Keeper *keeper, PassMode mode)
+static void hold(Keeper *keeper, WorkMode mode)
 {
         char held[ERROR_TEXT_MAX + 64];
         Error error;
@@ -187,7 +187,7 @@ static int start_thread(Keeper *keeper)
 static int begin_pass(Keeper *keeper)
 {
         State *state = keeper->state;
-        PassMode mode = take_mode(keeper);
+        WorkMode mode = take_mode(keeper);
         bool was_broken = state->policy_error != NULL;
         Errors errors = {0};
         Error error;
@@ -214,7 +214,7 @@ static int begin_pass(Keeper *keeper)
         r = start_thread(keeper);
         if (r < 0) {
                 log_plain(LOG_ERR, "no thread can be made: %s", strerror(-r));
-                keeper->pass = pass_free(keeper->pass);
+                keeper->pass = work_free(keeper->pass);
                 set_timer(keeper->retry, clock_boottime() + state->policy->check_every_usec);
         }
         return 0;
@@ -243,7 +243,7 @@ static void schedule(Keeper *keeper)
         } else {
                 keeper->rounds = 0;
         }
-        for (unsigned mode = PASS_ACT; mode <= PASS_LOOK; mode++)
+        for (unsigned mode = WORK_ACT; mode <= WORK_LOOK; mode++)
                 if (keeper->is_wanted[mode])
                         next = 0;
         set_timer(keeper->retry, next);
@@ -253,10 +253,10 @@ static void schedule(Keeper *keeper)
 static int on_done(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
         Keeper *keeper = userdata;
-        _cleanup_(pass_freep) Pass *pass = NULL;
+        _cleanup_(work_freep) Work *pass = NULL;
         _cleanup_(plan_freep) Plan *before = NULL;
         bool is_same_policy;
-        PassMode mode;
+        WorkMode mode;
         eventfd_t count;
 
         if (eventfd_read(fd, &count) < 0 || !keeper->pass)
@@ -323,7 +323,7 @@ static int on_clock_set(sd_event_source *source, int fd, uint32_t events, void *
                 return 0;
         watch_clock(fd);
         log_event(LOG_NOTICE, EVENT_CLOCK_STEPPED, NULL, "the clock was set: looking again");
-        keeper_request(keeper, PASS_ACT);
+        keeper_request(keeper, WORK_ACT);
         return 0;
 }
 
@@ -398,9 +398,9 @@ Keeper *keeper_free(Keeper *keeper)
         if (!keeper)
                 return NULL;
         if (keeper->pass) {
-                pass_cancel(keeper->pass);
+                work_cancel(keeper->pass);
                 pthread_join(keeper->thread, NULL);
-                pass_free(keeper->pass);
+                work_free(keeper->pass);
         }
         for (size_t i = 0; i < keeper->n_sources; i++)
                 sd_event_source_disable_unref(keeper->sources[i]);

@@ -14,7 +14,7 @@
 typedef struct Keeper Keeper;
 
 /* Called in the event loop when a pass has ended: number counts from 1. */
-typedef void (*KeeperEnded)(void *userdata, uint64_t number, PassMode mode);
+typedef void (*KeeperEnded)(void *userdata, uint64_t number, WorkMode mode);
 
 /* event, state and userdata must outlive the keeper. SIGHUP, SIGTERM and SIGINT must be blocked. */
 int keeper_new(sd_event *event, State *state, KeeperEnded ended, void *userdata, Keeper **ret,
@@ -26,7 +26,7 @@ DEFINE_CLEANUP(Keeper *, keeper_free);
 
 /* Asks for a pass that begins from now on (one that runs already does not count), and returns its
  * number. An asked-for mode that does not change anything is done in a pass of its own. */
-uint64_t keeper_request(Keeper *keeper, PassMode mode);
+uint64_t keeper_request(Keeper *keeper, WorkMode mode);
 
 /* The same, with a new leaf for the certificate of that name in the policy in force. */
 uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey);

@@ -9,7 +9,7 @@
  */
 enum { NEWS_MAX = 20 };
 
-void news_event(void *userdata, const PassEvent *event)
+void news_event(void *userdata, const WorkEvent *event)
 {
         LogField fields[] = {
                 {"PGCERTD_CERTIFICATE", event->certificate},
@@ -66,6 +66,7 @@ static bool is_same(const char *a, const char *b)
 void news_compare(const State *state, const Plan *before)
 {
         size_t told = 0, omitted = 0;
+        Error error;
 
         for (size_t i = 0; i < state->plan->n_certificates; i++) {
                 const PlanCertificate *now = &state->plan->certificates[i];
@@ -90,6 +91,8 @@ void news_compare(const State *state, const Plan *before)
                 if (now && !is_same(now, then))
                         log_event(LOG_WARNING, EVENT_FAILED, fields, "%s: %s", name, now);
         }
+        if (state->record && record_take_error(state->record, &error))
+                log_plain(LOG_WARNING, "the history is not whole: %s", error.text);
         if (omitted > 0)
                 log_plain(LOG_WARNING,
                           "and %zu more certificates changed their state "

@@ -7,8 +7,8 @@
 
 #include "daemon/state.h"
 
-/* For PassInput.tell. */
-void news_event(void *userdata, const PassEvent *event);
+/* For WorkInput.tell. */
+void news_event(void *userdata, const WorkEvent *event);
 
 /* What differs between the plan before and the state's plan now; before is NULL for the first. Both
  * are of the same policy. */

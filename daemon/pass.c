@@ -11,91 +11,17 @@
 #include <string.h>
 #include <syslog.h>
 
-int pass_new(const PassInput *input, Pass **ret, Error *reterr)
-{
-        _cleanup_(pass_freep) Pass *pass = calloc(1, sizeof *pass);
-        int r;
-
-        if (!pass)
-                return error_oom(reterr);
-        pass->input = *input;
-        peers_init(&pass->peers, &input->places);
-        /* What another policy's pass saw says nothing about this one's names and digests. */
-        if (input->known && input->known->tag == input->policy->tag)
-                r = observation_copy(input->known, &pass->observation, reterr);
-        else
-                r = observation_new(input->policy, &pass->observation, reterr);
-        if (r >= 0)
-                r = memory_adopt(input->memory, input->memory_policy, input->policy, &pass->memory,
-                                 reterr);
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(pass);
-        return 0;
-}
-
-Pass *pass_free(Pass *pass)
-{
-        if (!pass)
-                return NULL;
-        peers_done(&pass->peers);
-        observation_free(pass->observation);
-        memory_free(pass->memory);
-        plan_free(pass->plan);
-        free(pass);
-        return NULL;
-}
-
-void pass_cancel(Pass *pass)
-{
-        peers_cancel(&pass->peers);
-}
-
-void pass_tell(const Pass *pass, const PassEvent *event, const char *format, ...)
-{
-        char sentence[2 * ERROR_TEXT_MAX];
-        PassEvent told = *event;
-        va_list arguments;
-
-        va_start(arguments, format);
-        vsnprintf(sentence, sizeof sentence, format, arguments);
-        va_end(arguments);
-        told.sentence = sentence;
-        if (pass->input.tell)
-                pass->input.tell(pass->input.userdata, &told);
-}
-
-void pass_certificate_failed(Pass *pass, size_t index, const char *sentence)
-{
-        const PolicyCertificate *certificate = &pass->input.policy->certificates[index];
-        const ObservedSet *set = &pass->observation->sets[index];
-        MemoryCertificate *memory = &pass->memory->certificates[index];
-        int64_t left = 0;
-
-        if (set->has_leaf)
-                left = usec_add(set->leaf.not_after_usec, -clock_realtime());
-        if (left > certificate->renew_before_usec)
-                left = certificate->renew_before_usec;
-        memory->is_requested = memory->is_rekey_requested = false;
-        attempt_failed(&memory->attempt, pass->input.policy, clock_boottime(), left, sentence);
-        pass_tell(pass,
-                  &(PassEvent){.level = LOG_ERR,
-                               .message_id = EVENT_FAILED,
-                               .certificate = certificate->name},
-                  "%s: %s", certificate->name, sentence);
-}
-
-static int make_plan(Pass *pass, Plan **ret, Error *reterr)
+static int make_plan(Work *work, Plan **ret, Error *reterr)
 {
         PlanInput input = {
-                .policy = pass->input.policy,
-                .observation = pass->observation,
-                .memory = pass->memory,
+                .policy = work->input.policy,
+                .observation = work->observation,
+                .memory = work->memory,
                 .now_usec = clock_realtime(),
                 .boot_usec = clock_boottime(),
-                .host = pass->input.host,
-                .held = pass->input.held,
-                .check_all = pass->input.mode == PASS_CHECK,
+                .host = work->input.host,
+                .held = work->input.held,
+                .check_all = work->input.mode == WORK_CHECK,
         };
 
         return plan_make(&input, ret, reterr);
@@ -103,64 +29,89 @@ static int make_plan(Pass *pass, Plan **ret, Error *reterr)
 
 /* What is served may have been proved by the look alone: after a restart of ours or of PostgreSQL.
  */
-static void take_proofs(Pass *pass)
+static void take_proofs(Work *work)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
 
         for (size_t i = 0; i < policy->n_clusters; i++) {
                 size_t set = (size_t)(policy->clusters[i].certificate - policy->certificates);
-                const Served *served = &pass->observation->clusters[i].served;
-                const uint8_t *disk = pass->observation->sets[set].leaf.sha256;
-                MemoryCluster *memory = &pass->memory->clusters[i];
+                const Served *served = &work->observation->clusters[i].served;
+                const uint8_t *disk = work->observation->sets[set].leaf.sha256;
+                MemoryCluster *memory = &work->memory->clusters[i];
 
-                if (pass->observation->sets[set].state != SET_OURS ||
+                if (work->observation->sets[set].state != SET_OURS ||
                     served->outcome != HANDSHAKE_TLS ||
                     memcmp(served->leaf.sha256, disk, CERT_FINGERPRINT) != 0)
                         continue;
                 memory->is_refused = false;
                 if (memory->has_proven && memcmp(memory->proven, disk, CERT_FINGERPRINT) == 0)
                         continue;
-                attempt_succeeded(&memory->attempt);
-                memory->has_proven = true;
-                memcpy(memory->proven, disk, CERT_FINGERPRINT);
-                memory->proven_usec = clock_realtime();
-                if (pass->input.record)
-                        record_proven(pass->input.record, policy->clusters[i].name, disk,
-                                      memory->proven_usec, NULL);
+                delivery_proven(work, i, &work->observation->sets[set].leaf);
         }
 }
 
-static int look(Pass *pass, Error *reterr)
+static int look(Work *work, Error *reterr)
 {
-        int r = survey_run(&pass->peers, pass->input.policy, pass->observation, reterr);
+        int r = survey_run(&work->peers, work->input.policy, work->observation, reterr);
 
         if (r < 0)
                 return r;
-        take_proofs(pass);
-        return make_plan(pass, &pass->plan, reterr);
+        take_proofs(work);
+        return make_plan(work, &work->plan, reterr);
 }
 
-/* The steps of the plan, in its order. */
-static int act(Pass *pass, const Plan *plan, Error *reterr)
+/* What was published and is not as it was published when looked at again counts as a failed try, so
+ * that whoever works against us is not fought with pass after pass. */
+static int judge_published(Work *work, const Issuance *issuances, Error *reterr)
 {
-        size_t n = pass->input.policy->n_certificates;
+        bool is_judged = false;
+
+        for (size_t i = 0; i < work->input.policy->n_certificates; i++) {
+                const ObservedSet *set = &work->observation->sets[i];
+                char sentence[OBSERVED_PROBLEM_MAX + 64];
+
+                if (issuances[i].state != ISSUANCE_PUBLISHED || set->state == SET_OURS)
+                        continue;
+                snprintf(sentence, sizeof sentence, "it changed right after it was published: %s",
+                         set->problem ? set->problem : "it is gone");
+                work_certificate_failed(work, i, sentence);
+                is_judged = true;
+        }
+        if (!is_judged)
+                return 0;
+        plan_free(TAKE_PTR(work->plan));
+        return make_plan(work, &work->plan, reterr);
+}
+
+/* The steps of the plan, in its order, and another look. */
+static int act(Work *work, const Plan *plan, Error *reterr)
+{
+        size_t n = work->input.policy->n_certificates;
         _cleanup_(freep) Issuance *issuances = calloc(n + 1, sizeof *issuances);
         int r;
 
         if (!issuances)
                 return error_oom(reterr);
-        r = issuance_run(pass, plan, issuances, reterr);
+        r = issuance_run(work, plan, issuances, reterr);
         if (r >= 0)
-                r = delivery_run(pass, plan, issuances, reterr);
+                r = delivery_run(work, plan, issuances, reterr);
+        /* A request is for one try, however it went. */
+        for (size_t i = 0; i < n; i++)
+                work->memory->certificates[i].is_requested =
+                        work->memory->certificates[i].is_rekey_requested = false;
+        if (r >= 0)
+                r = look(work, reterr);
+        if (r >= 0)
+                r = judge_published(work, issuances, reterr);
         for (size_t i = 0; i < n; i++)
                 issuance_done(&issuances[i]);
         return r;
 }
 
-/* Only what changes nothing: the logins. */
-static int check(Pass *pass, const Plan *plan)
+/* Only what changes nothing, the logins; and another look. */
+static int check(Work *work, const Plan *plan, Error *reterr)
 {
-        const Policy *policy = pass->input.policy;
+        const Policy *policy = work->input.policy;
 
         for (size_t i = 0; i < plan->n_steps; i++) {
                 const Step *step = &plan->steps[i];
@@ -169,25 +120,24 @@ static int check(Pass *pass, const Plan *plan)
                 if (step->verb != STEP_LOGIN)
                         continue;
                 set = (size_t)(policy->clusters[step->object].certificate - policy->certificates);
-                delivery_login(pass, step->object, pass->observation->sets[set].leaf.sha256);
-                pass->did_steps = true;
+                delivery_login(work, step->object, work->observation->sets[set].leaf.sha256);
+                work->did_steps = true;
         }
-        return 0;
+        return look(work, reterr);
 }
 
-static int run(Pass *pass, Error *reterr)
+static int run(Work *work, Error *reterr)
 {
         _cleanup_(plan_freep) Plan *plan = NULL;
-        int r = look(pass, reterr);
+        int r = look(work, reterr);
 
-        if (r < 0 || pass->plan->n_steps == 0 || pass->input.mode == PASS_LOOK)
+        if (r < 0 || work->plan->n_steps == 0 || work->input.mode == WORK_LOOK)
                 return r;
-        plan = TAKE_PTR(pass->plan);
-        r = pass->input.mode == PASS_ACT ? act(pass, plan, reterr) : check(pass, plan);
-        return r < 0 ? r : look(pass, reterr);
+        plan = TAKE_PTR(work->plan);
+        return work->input.mode == WORK_ACT ? act(work, plan, reterr) : check(work, plan, reterr);
 }
 
-void pass_run(Pass *pass)
+void pass_run(Work *work)
 {
-        pass->failed = run(pass, &pass->error) < 0;
+        work->failed = run(work, &work->error) < 0;
 }

@@ -194,9 +194,9 @@ static int load_or_print(State *state)
 }
 
 /* One pass in this thread. */
-static int pass_here(State *state, PassMode mode, bool *ret_did_steps)
+static int pass_here(State *state, WorkMode mode, bool *ret_did_steps)
 {
-        _cleanup_(pass_freep) Pass *pass = NULL;
+        _cleanup_(work_freep) Work *pass = NULL;
         Error error;
 
         if (state_pass_new(state, mode, news_event, NULL, &pass, &error) < 0) {
@@ -219,7 +219,7 @@ static int print_plan(const Arguments *arguments, State *state)
         bool did_steps;
         Report report;
 
-        if (pass_here(state, PASS_LOOK, &did_steps) < 0)
+        if (pass_here(state, WORK_LOOK, &did_steps) < 0)
                 return HEALTH_UNKNOWN;
         state_report(state, &report);
         if (arguments->json)
@@ -238,7 +238,7 @@ static int once(State *state)
         for (unsigned i = 0; i < ONCE_PASSES_MAX && did_steps; i++) {
                 before = plan_free(before);
                 before = TAKE_PTR(state->plan);
-                if (pass_here(state, PASS_ACT, &did_steps) < 0)
+                if (pass_here(state, WORK_ACT, &did_steps) < 0)
                         return HEALTH_UNKNOWN;
                 news_compare(state, before);
                 if (state->plan->n_steps == 0)

@@ -80,10 +80,10 @@ int state_refresh(State *state, Errors *errors)
         return state_load(state, errors);
 }
 
-int state_pass_new(State *state, PassMode mode, void (*tell)(void *, const PassEvent *),
-                   void *userdata, Pass **ret, Error *reterr)
+int state_pass_new(State *state, WorkMode mode, void (*tell)(void *, const WorkEvent *),
+                   void *userdata, Work **ret, Error *reterr)
 {
-        PassInput input = {
+        WorkInput input = {
                 .policy = state->policy,
                 .mode = mode,
                 .places = state->places,
@@ -96,10 +96,10 @@ int state_pass_new(State *state, PassMode mode, void (*tell)(void *, const PassE
                 .userdata = userdata,
         };
 
-        return pass_new(&input, ret, reterr);
+        return work_new(&input, ret, reterr);
 }
 
-void state_take(State *state, Pass *pass)
+void state_take(State *state, Work *pass)
 {
         Policy *policy = policy_ref((Policy *)pass->input.policy);
 

@@ -37,11 +37,11 @@ int state_load(State *state, Errors *errors);
 int state_refresh(State *state, Errors *errors);
 
 /* A pass of that mode over the state. */
-int state_pass_new(State *state, PassMode mode, void (*tell)(void *, const PassEvent *),
-                   void *userdata, Pass **ret, Error *reterr);
+int state_pass_new(State *state, WorkMode mode, void (*tell)(void *, const WorkEvent *),
+                   void *userdata, Work **ret, Error *reterr);
 
 /* Takes what a pass left that has ended well. policy is the one that it was made with. */
-void state_take(State *state, Pass *pass);
+void state_take(State *state, Work *pass);
 
 /* Plans again from what was seen last, with every step held; for when the policy is broken. */
 int state_hold(State *state, const char *held, Error *reterr);
