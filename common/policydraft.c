@@ -73,6 +73,7 @@ int policydraft_oom(PolicyDraft *draft)
 {
         Error error;
 
+        draft->is_incomplete = true;
         error_oom(&error);
         return errors_add(draft->errors, &error);
 }

@@ -30,11 +30,6 @@ static int compare_places(const void *a, const void *b)
         return r != 0 ? r : (x->order > y->order) - (x->order < y->order);
 }
 
-static int compare_paths(const void *a, const void *b)
-{
-        return strcmp(((const Place *)a)->path, ((const Place *)b)->path);
-}
-
 static int make_places(PolicyDraft *draft, size_t room, Places *ret)
 {
         ret->items = calloc(room + 1, sizeof *ret->items);
@@ -71,17 +66,26 @@ static void check_once(PolicyDraft *draft, Places *places, const char *what)
         }
 }
 
+/* The beginning of a path. */
+typedef struct Prefix {
+        const char *path;
+        size_t size;
+} Prefix;
+
+static int compare_prefix(const void *a, const void *b)
+{
+        const Prefix *prefix = a;
+        const Place *place = b;
+        int r = strncmp(prefix->path, place->path, prefix->size);
+
+        return r != 0 ? r : place->path[prefix->size] ? -1 : 0;
+}
+
 static const Place *find(const Places *places, const char *path, size_t size)
 {
-        Place wanted = {0};
-        const Place *found;
-        _cleanup_(freep) char *copy = strndup(path, size);
+        const Prefix wanted = {.path = path, .size = size};
 
-        wanted.path = copy;
-        if (!copy)
-                return NULL;
-        found = bsearch(&wanted, places->items, places->n, sizeof wanted, compare_paths);
-        return found;
+        return bsearch(&wanted, places->items, places->n, sizeof *places->items, compare_prefix);
 }
 
 /* Refuses the path where it is a data directory or lies in one. */

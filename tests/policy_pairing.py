@@ -199,8 +199,15 @@ class Examples(unittest.TestCase):
         schema = json.loads((SOURCE / "conf/pgcertd.schema.json").read_text())
         jsonschema.Draft7Validator.check_schema(schema)
         validator = jsonschema.Draft7Validator(schema)
+
+        def with_texts(node):
+            """A key may look like a number; for the schema all keys are texts."""
+            if isinstance(node, dict):
+                return {str(key): with_texts(value) for key, value in node.items()}
+            return node
+
         return lambda text: [error.message for error in
-                             validator.iter_errors(yaml.safe_load(text))]
+                             validator.iter_errors(with_texts(yaml.safe_load(text)))]
 
     def check(self, text):
         """pgcertd --check, with owners that every machine has."""
@@ -228,6 +235,18 @@ class Examples(unittest.TestCase):
         judge = self.validator()
         for name in ("good", "full"):
             self.assertEqual(judge((SOURCE / f"tests/policy/{name}.expected").read_text()), [])
+
+    def test_the_schema_accepts_what_the_parser_accepts(self):
+        judge = self.validator()
+        good = self.policies["tests/policy/good.yaml"]
+        blocks = (SOURCE / "tests/policy/accepted.txt").read_text().split("\n\n")[1:]
+        self.assertGreater(len(blocks), 50)
+        for block in blocks:
+            old, new = ("".join(line[2:] + "\n" for line in block.split("\n") if line[:1] == sign)
+                        for sign in "-+")
+            with self.subTest(new):
+                self.assertIn(old, good)
+                self.assertEqual(judge(good.replace(old, new, 1)), [])
 
     def test_the_schema_refuses_what_it_can(self):
         judge = self.validator()
