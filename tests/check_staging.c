@@ -165,24 +165,39 @@ START_TEST(refuses_a_leaf_of_another_key)
 }
 END_TEST
 
-START_TEST(keeps_the_key_when_files_are_renamed)
+static bool old_names_verify(void)
 {
-        static char certificate[] = "a.pem", key[] = "b.pem", trust[] = "c.pem";
+        return judge_run("openssl verify -x509_strict -attime 1800000000 -CAfile ssl/root.crt "
+                         "ssl/server.crt && openssl pkey -in ssl/server.key -noout") == 0;
+}
+
+START_TEST(keeps_key_and_old_names_when_files_are_renamed)
+{
+        static char certificate[] = "a.pem", key[] = "b.pem", trust[] = "server.crt";
         TestCertificate t;
 
         test_certificate(&t, POLICY_SERVER, "ssl");
         publish(&t.policy, false, TEST_NOW);
         t.policy.files[POLICY_CERTIFICATE] = certificate;
         t.policy.files[POLICY_KEY] = key;
-        t.policy.files[POLICY_TRUST] = trust;
         ck_assert_int_eq(look(&t.policy), SET_DAMAGED);
-        publish(&t.policy, false, TEST_NOW);
-        ck_assert_int_eq(look(&t.policy), SET_OURS);
+        for (unsigned i = 2; i <= 4; i++) {
+                ck_assert_uint_eq(publish(&t.policy, false, TEST_NOW), i);
+                ck_assert_int_eq(look(&t.policy), SET_OURS);
+                ck_assert_uint_eq(seen.defects, 0);
+                ck_assert(old_names_verify());
+        }
         ck_assert_int_eq(judge_run("test ssl/generation-1/server.key -ef ssl/b.pem"), 0);
-        ck_assert_int_eq(generation_prune(&t.policy, NULL), 0);
-        publish(&t.policy, false, TEST_NOW);
+        ck_assert_int_eq(judge_run("test ssl/generation-3/manifest -ef ssl/generation-4/manifest"),
+                         0);
         ck_assert_int_eq(generation_prune(&t.policy, NULL), 1);
         ck_assert(!is_there("ssl/generation-1"));
+        ck_assert(!is_there("ssl/generation-2"));
+        /* A name that another file takes over is no alias. */
+        t.policy.files[POLICY_TRUST] = trust;
+        publish(&t.policy, false, TEST_NOW);
+        ck_assert_int_eq(look(&t.policy), SET_OURS);
+        ck_assert_int_eq(judge_run("test ssl/root.crt -ef ssl/server.crt"), 0);
 }
 END_TEST
 
@@ -223,7 +238,7 @@ static Suite *suite(void)
         tcase_add_loop_test(c, makes_a_new_key_where_it_must, 0, 8);
         tcase_add_test(c, removes_what_an_earlier_try_left_and_nothing_else);
         tcase_add_test(c, refuses_a_leaf_of_another_key);
-        tcase_add_test(c, keeps_the_key_when_files_are_renamed);
+        tcase_add_test(c, keeps_key_and_old_names_when_files_are_renamed);
         tcase_add_test(c, waits_for_the_lock_and_says_who_has_it);
         suite_add_tcase(s, c);
         return s;

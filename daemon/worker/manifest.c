@@ -10,14 +10,32 @@
 static const char *const file_keys[POLICY_FILES] = {
         [POLICY_CERTIFICATE] = "chain", [POLICY_KEY] = "key", [POLICY_TRUST] = "trust"};
 
+#define FORMER "former-"
+
 void manifest_done(Manifest *manifest)
 {
-        for (size_t i = 0; i < POLICY_FILES; i++)
+        for (size_t i = 0; i < POLICY_FILES; i++) {
                 free(manifest->files[i]);
+                free(manifest->former[i]);
+        }
         *manifest = (Manifest){0};
 }
 
-void manifest_format(const PolicyCertificate *certificate, int64_t key_made_usec, Text *text)
+const char *manifest_former(const Manifest *before, const PolicyCertificate *certificate,
+                            PolicyFile file)
+{
+        const char *name = before->files[file];
+
+        if (!name || strcmp(name, certificate->files[file]) == 0)
+                name = before->former[file];
+        for (size_t i = 0; i < POLICY_FILES && name; i++)
+                if (strcmp(name, certificate->files[i]) == 0)
+                        name = NULL;
+        return name;
+}
+
+void manifest_format(const PolicyCertificate *certificate, const Manifest *before,
+                     int64_t key_made_usec, Text *text)
 {
         static const PolicyFile order[] = {POLICY_KEY, POLICY_CERTIFICATE, POLICY_TRUST};
         char time[CLOCK_TEXT_MAX];
@@ -26,6 +44,12 @@ void manifest_format(const PolicyCertificate *certificate, int64_t key_made_usec
                   clock_format(key_made_usec, time));
         for (size_t i = 0; i < ELEMENTSOF(order); i++)
                 text_addf(text, "%s %s\n", file_keys[order[i]], certificate->files[order[i]]);
+        for (size_t i = 0; i < ELEMENTSOF(order); i++) {
+                const char *former = manifest_former(before, certificate, order[i]);
+
+                if (former)
+                        text_addf(text, FORMER "%s %s\n", file_keys[order[i]], former);
+        }
 }
 
 static int64_t parse_time(const char *text)
@@ -51,11 +75,16 @@ static int parse_line(char *line, Manifest *manifest, Error *reterr)
         *value++ = '\0';
         if (strcmp(line, "key-made") == 0)
                 manifest->key_made_usec = parse_time(value);
+        if (!is_plain_name(value))
+                return 0;
         for (size_t i = 0; i < POLICY_FILES; i++) {
-                if (strcmp(line, file_keys[i]) != 0 || manifest->files[i] || !is_plain_name(value))
+                bool is_former = strncmp(line, FORMER, strlen(FORMER)) == 0;
+                char **place = is_former ? &manifest->former[i] : &manifest->files[i];
+
+                if (strcmp(line + (is_former ? strlen(FORMER) : 0), file_keys[i]) != 0 || *place)
                         continue;
-                manifest->files[i] = strdup(value);
-                if (!manifest->files[i])
+                *place = strdup(value);
+                if (!*place)
                         return error_oom(reterr);
         }
         return 0;

@@ -9,6 +9,9 @@
  *   key server.key
  *   chain server.crt
  *   trust root.crt
+ *
+ * Where the policy gave a file another name, `former-key` and the like tell the one before: a link
+ * in the generation keeps that name working for a reader that was not told yet.
  */
 #pragma once
 
@@ -24,11 +27,19 @@ enum { MANIFEST_MAX = 4096, MANIFEST_LINES_MAX = 32 };
 typedef struct Manifest {
         int64_t key_made_usec;     /* whole seconds; 0 where it is not told */
         char *files[POLICY_FILES]; /* plain names; NULL where not told */
+        char *former[POLICY_FILES];
 } Manifest;
 
 void manifest_done(Manifest *manifest);
 
-void manifest_format(const PolicyCertificate *certificate, int64_t key_made_usec, Text *text);
+/* The name that a file had before, by the manifest of the generation before; NULL for none, and
+ * where a file of the policy has that name now. */
+const char *manifest_former(const Manifest *before, const PolicyCertificate *certificate,
+                            PolicyFile file);
+
+/* before is that of the published generation; empty for a first one. */
+void manifest_format(const PolicyCertificate *certificate, const Manifest *before,
+                     int64_t key_made_usec, Text *text);
 
 /* -EINVAL where the first line is not ours. Later lines that are malformed or unknown are passed
  * over: a manifest only tells, and is never believed about anything but our own files. */

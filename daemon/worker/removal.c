@@ -35,6 +35,9 @@ static int remove_files(const Store *store, int fd, Error *reterr)
                 own[POLICY_CERTIFICATE],
                 manifest.files[POLICY_TRUST],
                 own[POLICY_TRUST],
+                manifest.former[POLICY_KEY],
+                manifest.former[POLICY_CERTIFICATE],
+                manifest.former[POLICY_TRUST],
                 STORE_REFUSED,
                 MANIFEST_NAME,
         };

@@ -130,10 +130,23 @@ static int place_manifest(const Store *store, int fd, int64_t key_made_usec, Err
         static const FileMode mode = {.mode = 0644, .group = (gid_t)-1};
         _cleanup_(text_done) Text text = {0};
 
-        manifest_format(store->certificate, key_made_usec, &text);
+        manifest_format(store->certificate, &store->manifest, key_made_usec, &text);
         if (text_check(&text, reterr) < 0)
                 return -ENOMEM;
         return place(store, fd, MANIFEST_NAME, MANIFEST_NAME, text.data, text.size, &mode, reterr);
+}
+
+/* A server that restarts before it is told of a file's new name still finds the file. */
+static int place_former_names(const Store *store, int fd, Error *reterr)
+{
+        for (PolicyFile i = 0; i < POLICY_FILES; i++) {
+                const char *former = manifest_former(&store->manifest, store->certificate, i);
+
+                if (former && symlinkat(store->certificate->files[i], fd, former) < 0 &&
+                    errno != EEXIST)
+                        return error_set(reterr, errno, "cannot make the link %s: %m", former);
+        }
+        return 0;
 }
 
 /* The manifest comes first: from then on a crash leaves something that is known to be ours. */
@@ -151,6 +164,8 @@ static int make_generation(const Store *store, uint32_t number, const StagedKey 
                 r = place_manifest(store, fd, key->made_usec, reterr);
         if (r == 0)
                 r = place_key(store, fd, key, reterr);
+        if (r == 0)
+                r = place_former_names(store, fd, reterr);
         if (r < 0) {
                 removal_generation(store, number, NULL);
                 error_prefix(reterr, "%s/%s", store->certificate->directory, name);
