@@ -2,9 +2,7 @@
 
 #include "common/clock.h"
 
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,221 +10,6 @@
 #include <sys/un.h>
 
 enum { LISTEN_BACKLOG = 64 };
-
-int message_new(Message **ret, Error *reterr)
-{
-        _cleanup_(message_freep) Message *message = calloc(1, sizeof *message);
-
-        if (!message)
-                return error_oom(reterr);
-        message->data = malloc(WIRE_MESSAGE_MAX);
-        if (!message->data)
-                return error_oom(reterr);
-        *ret = TAKE_PTR(message);
-        return 0;
-}
-
-Message *message_free(Message *message)
-{
-        if (!message)
-                return NULL;
-        if (message->data)
-                explicit_bzero(message->data, message->size);
-        free(message->data);
-        free(message);
-        return NULL;
-}
-
-void wire_put_raw(Message *message, const void *bytes, size_t size)
-{
-        if (size > WIRE_MESSAGE_MAX - message->size) {
-                message->bad = true;
-                return;
-        }
-        if (size > 0)
-                memcpy(message->data + message->size, bytes, size);
-        message->size += size;
-}
-
-static void begin(Message *message, WireVerb verb)
-{
-        message->size = message->position = 0;
-        message->bad = false;
-        wire_put_u8(message, WIRE_VERSION);
-        wire_put_u8(message, (uint8_t)verb);
-}
-
-void wire_request(Message *message, WireVerb verb, uint64_t tag)
-{
-        begin(message, verb);
-        wire_put_raw(message, &tag, sizeof tag);
-}
-
-void wire_reply(Message *message, WireVerb verb)
-{
-        begin(message, verb);
-        wire_put_u32(message, 0);
-}
-
-void wire_reply_error(Message *message, WireVerb verb, const Error *error)
-{
-        begin(message, verb);
-        wire_put_u32(message, (uint32_t)error->code);
-        wire_put_text(message, error->text);
-}
-
-void wire_put_u8(Message *message, uint8_t value)
-{
-        wire_put_raw(message, &value, sizeof value);
-}
-
-void wire_put_u32(Message *message, uint32_t value)
-{
-        wire_put_raw(message, &value, sizeof value);
-}
-
-void wire_put_i64(Message *message, int64_t value)
-{
-        wire_put_raw(message, &value, sizeof value);
-}
-
-void wire_put_bytes(Message *message, const void *bytes, size_t size)
-{
-        if (size > WIRE_MESSAGE_MAX) {
-                message->bad = true;
-                return;
-        }
-        wire_put_u32(message, (uint32_t)size);
-        wire_put_raw(message, bytes, size);
-}
-
-void wire_put_text(Message *message, const char *text)
-{
-        /* With its NUL, so that the reader can use it in place. */
-        wire_put_bytes(message, text ? text : "", text ? strlen(text) + 1 : 1);
-}
-
-size_t wire_room(const Message *message)
-{
-        return WIRE_MESSAGE_MAX - message->size;
-}
-
-static const uint8_t *take(Message *message, size_t size)
-{
-        const uint8_t *p;
-
-        if (message->bad || size > message->size - message->position) {
-                message->bad = true;
-                return NULL;
-        }
-        p = message->data + message->position;
-        message->position += size;
-        return p;
-}
-
-void wire_get_raw(Message *message, void *ret, size_t size)
-{
-        const uint8_t *p = take(message, size);
-
-        if (p)
-                memcpy(ret, p, size);
-        else
-                memset(ret, 0, size);
-}
-
-uint8_t wire_get_u8(Message *message)
-{
-        uint8_t value;
-
-        wire_get_raw(message, &value, sizeof value);
-        return value;
-}
-
-uint32_t wire_get_u32(Message *message)
-{
-        uint32_t value;
-
-        wire_get_raw(message, &value, sizeof value);
-        return value;
-}
-
-int64_t wire_get_i64(Message *message)
-{
-        int64_t value;
-
-        wire_get_raw(message, &value, sizeof value);
-        return value;
-}
-
-const uint8_t *wire_get_bytes(Message *message, size_t max, size_t *ret_size)
-{
-        uint32_t size = wire_get_u32(message);
-        const uint8_t *p = NULL;
-
-        if (size > max)
-                message->bad = true;
-        else
-                p = take(message, size);
-        *ret_size = p ? size : 0;
-        return p ? p : (const uint8_t *)"";
-}
-
-const char *wire_get_text(Message *message, size_t max)
-{
-        size_t size;
-        const uint8_t *p = wire_get_bytes(message, max + 1, &size);
-
-        if (size == 0 || memchr(p, '\0', size) != p + size - 1) {
-                message->bad = true;
-                return "";
-        }
-        return (const char *)p;
-}
-
-bool wire_more(const Message *message)
-{
-        return !message->bad && message->position < message->size;
-}
-
-int wire_end(Message *message, Error *reterr)
-{
-        if (message->bad || message->position != message->size)
-                return error_set(reterr, EBADMSG, "a malformed message of %zu bytes",
-                                 message->size);
-        return 0;
-}
-
-int wire_get_request(Message *message, WireVerb *ret_verb, uint64_t *ret_tag, Error *reterr)
-{
-        uint8_t version = wire_get_u8(message), verb = wire_get_u8(message);
-
-        wire_get_raw(message, ret_tag, sizeof *ret_tag);
-        *ret_verb = (WireVerb)verb;
-        if (message->bad || version != WIRE_VERSION)
-                return error_set(
-                        reterr, EBADMSG,
-                        "a request of another version HINT: The programs of pgcertd must be "
-                        "of one installation.");
-        return 0;
-}
-
-int wire_get_reply(Message *message, WireVerb verb, Error *reterr)
-{
-        uint8_t version = wire_get_u8(message), replied = wire_get_u8(message);
-        uint32_t code = wire_get_u32(message);
-        const char *sentence;
-
-        if (message->bad || version != WIRE_VERSION || replied != verb)
-                return error_set(reterr, EBADMSG, "a reply to something else");
-        if (code == 0)
-                return 0;
-        sentence = wire_get_text(message, ERROR_TEXT_MAX);
-        if (wire_end(message, reterr) < 0)
-                return -EBADMSG;
-        if (code > 4095) /* no errno */
-                code = EIO;
-        return error_set(reterr, (int)code, "%s", sentence);
-}
 
 /* Waits for events until the deadline. */
 static int wait_for(int fd, short events, int64_t deadline_usec, Error *reterr)
@@ -307,6 +90,19 @@ int wire_call(int fd, Message *message, WireVerb verb, int64_t deadline_usec, Er
         if (r < 0)
                 return r;
         return wire_get_reply(message, verb, reterr);
+}
+
+int wire_make_room(int fd, Message *reply, WireVerb verb, size_t size, int64_t deadline_usec,
+                   Error *reterr)
+{
+        int r;
+
+        if (wire_room(reply) >= size)
+                return 0;
+        r = wire_send(fd, reply, deadline_usec, reterr);
+        if (r >= 0)
+                wire_reply(reply, verb);
+        return r;
 }
 
 static int socket_address(const char *path, struct sockaddr_un *ret, Error *reterr)
@@ -404,7 +200,7 @@ int wire_accept(int listening_fd, int *ret_fd, uid_t *ret_uid, Error *reterr)
         return 0;
 }
 
-/* Answers one request. A request that is no request is answered too, then the connection ends. */
+/* Answers one request. What is no request is answered too. */
 static int serve_one(int fd, const WireEntry *table, size_t n, void *userdata, Message *request,
                      Message *reply, Error *reterr)
 {

@@ -20,7 +20,7 @@ PROGRAMS = ["pgcertd", "pgcertd-worker", "pgcertd-signer", "pgcertctl"]
 LEVELS = [
     "common/macro common/events common/error",
     "common/log common/clock common/text common/duration common/fdio common/keytype common/nearest",
-    "common/yaml* common/wire* common/crypto common/key common/cert common/crl",
+    "common/yaml* common/message common/wire* common/crypto common/key common/cert common/crl",
     "common/csr common/extension common/profile common/policy* common/observation common/program",
     "daemon/memory daemon/step daemon/health daemon/proof daemon/issuer daemon/due daemon/draft "
     "daemon/plan daemon/historyline daemon/record daemon/table daemon/instance daemon/worker/* "
