@@ -8,11 +8,11 @@
 #include "daemon/worker/cluster.h"
 #include "daemon/worker/configuration.h"
 #include "daemon/worker/generation.h"
+#include "daemon/worker/watch.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define OBSERVE_DEADLINE_USEC (20 * USEC_PER_SEC)
 #define STREAM_DEADLINE_USEC (30 * USEC_PER_SEC)
 #define TIMEOUT_MAX_USEC (300 * USEC_PER_SEC)
 enum { REASON_MAX = 400 };
@@ -55,147 +55,15 @@ static int64_t get_deadline(Message *request)
         return clock_boottime() + timeout;
 }
 
-/* The digests that pgcertd knows, by the index of their certificate. */
-typedef struct Known {
-        uint8_t (*digests)[CERT_FINGERPRINT];
-        bool *has;
-} Known;
-
-static void known_done(Known *known)
-{
-        free(known->digests);
-        free(known->has);
-}
-
-static int receive_known(Worker *worker, int fd, Message *request, Known *known, Error *reterr)
-{
-        const Policy *policy = worker->program.policy;
-        /* Each message but the last carries at least one digest. */
-        size_t limit = policy->n_certificates + 1;
-        WireVerb verb;
-        uint64_t tag;
-
-        known->digests = calloc(policy->n_certificates + 1, sizeof *known->digests);
-        known->has = calloc(policy->n_certificates + 1, sizeof *known->has);
-        if (!known->digests || !known->has)
-                return error_oom(reterr);
-        for (size_t i = 0; i < limit; i++) {
-                bool last = wire_get_u8(request) == 1;
-                int r;
-
-                while (wire_more(request)) {
-                        const PolicyCertificate *certificate = policy_find_certificate(
-                                policy, wire_get_text(request, POLICY_NAME_MAX));
-                        uint8_t digest[CERT_FINGERPRINT];
-                        size_t index;
-
-                        wire_get_raw(request, digest, sizeof digest);
-                        if (!certificate)
-                                continue;
-                        index = (size_t)(certificate - policy->certificates);
-                        memcpy(known->digests[index], digest, sizeof digest);
-                        known->has[index] = true;
-                }
-                r = wire_end(request, reterr);
-                if (r < 0 || last)
-                        return r;
-                r = wire_receive(fd, request, clock_boottime() + STREAM_DEADLINE_USEC, reterr);
-                if (r >= 0)
-                        r = wire_get_request(request, &verb, &tag, reterr);
-                if (r < 0)
-                        return r;
-                if (verb != WIRE_OBSERVE || tag != policy->tag)
-                        return error_set(reterr, EBADMSG, "an observation was broken off");
-        }
-        return error_set(reterr, EBADMSG, "too many messages with known digests");
-}
-
-/* Starts a new message of the stream where the next item might not fit. */
-static int make_room(int fd, WireVerb verb, size_t size, Message *reply, Error *reterr)
-{
-        int r;
-
-        if (wire_room(reply) >= size)
-                return 0;
-        r = wire_send(fd, reply, clock_boottime() + STREAM_DEADLINE_USEC, reterr);
-        if (r >= 0)
-                wire_reply(reply, verb);
-        return r;
-}
-
-static int observe_set(Worker *worker, const PolicyCertificate *certificate, const uint8_t *known,
-                       Message *reply, Error *reterr)
-{
-        _cleanup_(observed_set_done) ObservedSet set = {0};
-        _cleanup_(freep) uint8_t(*anchors)[CERT_KEY_ID] = NULL;
-        size_t n_anchors = 0;
-        int r = generation_observe(worker->program.policy, certificate, known, &set, &anchors,
-                                   &n_anchors, reterr);
-
-        if (r < 0)
-                return r;
-        wire_put_u8(reply, r == 1 ? OBSERVED_UNCHANGED : OBSERVED_SET);
-        wire_put_text(reply, certificate->name);
-        if (r == 0)
-                observation_put_set(reply, &set, (const uint8_t(*)[CERT_KEY_ID])anchors, n_anchors);
-        return 0;
-}
-
-static int observe_clusters(Worker *worker, int fd, Message *reply, Error *reterr)
-{
-        const Policy *policy = worker->program.policy;
-        _cleanup_(freep) const PolicyCluster **clusters =
-                calloc(policy->n_clusters + 1, sizeof *clusters);
-        _cleanup_(freep) ObservedCluster *observed =
-                calloc(policy->n_clusters + 1, sizeof *observed);
-        size_t n = 0;
-        int r;
-
-        if (!clusters || !observed)
-                return error_oom(reterr);
-        for (size_t i = 0; i < policy->n_clusters; i++)
-                if (policy->clusters[i].certificate->owner_uid == worker->uid)
-                        clusters[n++] = &policy->clusters[i];
-        r = cluster_observe(clusters, n, clock_boottime() + OBSERVE_DEADLINE_USEC, observed,
-                            reterr);
-        for (size_t i = 0; i < n; i++) {
-                if (r >= 0)
-                        r = make_room(fd, WIRE_OBSERVE, OBSERVED_ITEM_MAX, reply, reterr);
-                if (r >= 0) {
-                        wire_put_u8(reply, OBSERVED_CLUSTER);
-                        wire_put_text(reply, clusters[i]->name);
-                        observation_put_cluster(reply, &observed[i]);
-                }
-                observed_cluster_done(&observed[i]);
-        }
-        return r;
-}
-
 static int on_observe(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
                       Error *reterr)
 {
         Worker *worker = userdata;
-        _cleanup_(known_done) Known known = {0};
-        const Policy *policy;
         int r = program_policy(&worker->program, tag, reterr);
 
-        if (r >= 0)
-                r = receive_known(worker, fd, request, &known, reterr);
-        policy = worker->program.policy;
-        for (size_t i = 0; r >= 0 && i < policy->n_certificates; i++) {
-                if (policy->certificates[i].owner_uid != worker->uid)
-                        continue;
-                r = make_room(fd, WIRE_OBSERVE, OBSERVED_ITEM_MAX, reply, reterr);
-                if (r >= 0)
-                        r = observe_set(worker, &policy->certificates[i],
-                                        known.has[i] ? known.digests[i] : NULL, reply, reterr);
-        }
-        if (r >= 0)
-                r = observe_clusters(worker, fd, reply, reterr);
         if (r < 0)
                 return r;
-        wire_put_u8(reply, OBSERVED_LAST);
-        return 0;
+        return watch_answer(worker->program.policy, worker->uid, fd, request, reply, reterr);
 }
 
 static int on_stage(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
@@ -307,7 +175,8 @@ static int on_publish(void *userdata, int fd, uint64_t tag, Message *request, Me
         if (r >= 0)
                 r = generation_publish(items, n, reterr);
         for (size_t i = 0; r >= 0 && i < n; i++) {
-                r = make_room(fd, WIRE_PUBLISH, OBSERVED_ITEM_MAX, reply, reterr);
+                r = wire_make_room(fd, reply, WIRE_PUBLISH, OBSERVED_ITEM_MAX,
+                                   clock_boottime() + STREAM_DEADLINE_USEC, reterr);
                 wire_put_u8(reply, 1);
                 wire_put_text(reply, items[i].certificate->name);
                 wire_put_u32(reply, (uint32_t)items[i].error.code);
