@@ -11,6 +11,7 @@ typedef struct Program {
         const char *policy_file;
         const char *state_dir; /* NULL where not given */
         Policy *policy;        /* the last reading; NULL before the first */
+        int64_t looked_usec;   /* when the files were last seen to be so */
 } Program;
 
 /* Reads the arguments (--policy FILE, --state-dir DIR) and prepares the process: no root, no core
@@ -18,7 +19,8 @@ typedef struct Program {
 int program_start(Program *program, const char *name, int argc, char *argv[]);
 void program_done(Program *program);
 
-/* Makes program->policy the policy with that tag: read again once where it is another one. -ESTALE
+/* Makes program->policy the policy with that tag: read again once where it is another one, or where
+ * the files changed (looked at once a second). -ESTALE
  * where the files are not what the sender has read, -EINVAL where they are broken. */
 int program_policy(Program *program, uint64_t tag, Error *reterr);
 

@@ -4,6 +4,8 @@
  */
 #include "tests/signer_client.h"
 
+#include <sys/un.h>
+
 static const char *const ca_keys[] = {"ecdsa-p256", "ecdsa-p384", "rsa-2048", "rsa-3072",
                                       "rsa-4096"};
 
@@ -373,6 +375,56 @@ START_TEST(follows_the_policy_file)
 }
 END_TEST
 
+/* A caller that goes on asking with the old tag does not keep the old policy alive. */
+START_TEST(forgets_a_policy_that_is_gone)
+{
+        uint64_t old = tag;
+        int r = 0;
+
+        make_authority("main");
+        write_policy("ecdsa-p384");
+        tag = old;
+        for (int64_t begin = clock_boottime(); clock_boottime() < begin + 2 * USEC_PER_SEC;) {
+                ObservedAuthority observed = {0};
+
+                r = authority("main", 0, &observed);
+                observed_authority_done(&observed);
+                if (r < 0)
+                        break;
+                poll(NULL, 0, 50);
+        }
+        ck_assert_int_eq(r, -ESTALE);
+        ck_assert_int_eq(stop(), 0);
+}
+END_TEST
+
+START_TEST(serves_the_socket_that_it_is_handed)
+{
+        struct sockaddr_un address = {.sun_family = AF_UNIX};
+        char script[1000];
+        int listening;
+
+        ck_assert_int_eq(stop(), 0);
+        listening = socket(AF_UNIX, SOCK_SEQPACKET, 0);
+        snprintf(address.sun_path, sizeof address.sun_path, "%s/socket", judge_directory);
+        ck_assert_int_eq(bind(listening, (struct sockaddr *)&address, sizeof address), 0);
+        ck_assert_int_eq(listen(listening, 5), 0);
+        /* What systemd does: the socket is descriptor 3, the process is told its own pid. */
+        snprintf(script, sizeof script,
+                 "#!/bin/sh\nexec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec "
+                 "%s/daemon/pgcertd-signer \"$@\"\n",
+                 listening, getenv("PGCERTD_BUILD"));
+        start_script("handed", script);
+        for (int i = 0; i < 2; i++) {
+                close(fd);
+                fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+                ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+                make_authority("main");
+        }
+        ck_assert_int_eq(stop(), 0);
+}
+END_TEST
+
 START_TEST(says_who_holds_the_state)
 {
         pid_t first = pid;
@@ -460,6 +512,8 @@ static Suite *suite(void)
         tcase_add_loop_test(tc, refuses_what_is_malformed_or_not_granted, 0, ELEMENTSOF(refusals));
         tcase_add_loop_test(tc, refuses_items_that_are_not_granted, 0, ELEMENTSOF(items));
         tcase_add_test(tc, follows_the_policy_file);
+        tcase_add_test(tc, forgets_a_policy_that_is_gone);
+        tcase_add_test(tc, serves_the_socket_that_it_is_handed);
         tcase_add_test(tc, says_who_holds_the_state);
         tcase_add_test(tc, does_not_run_as_root);
         tcase_add_test(tc, ends_when_idle);

@@ -19,16 +19,13 @@ static const char *const calls[] = {"/^mkdir",   "/^rename",  "/^unlink", "write
 /* Stands in for the program: strace kills it as it enters that call for the Nth time. */
 static void start_killed(const char *call, int when)
 {
-        char script[2000], path[200];
+        char script[2000];
 
         snprintf(script, sizeof script,
                  "#!/bin/sh\nASAN_OPTIONS=detect_leaks=0 exec strace -qq -o /dev/null "
                  "-e inject=%s:signal=KILL:when=%d %s/daemon/pgcertd-signer \"$@\"\n",
                  call, when, getenv("PGCERTD_BUILD"));
-        judge_write("killed", script, strlen(script));
-        snprintf(path, sizeof path, "%s/killed", judge_directory);
-        ck_assert_int_eq(chmod(path, 0755), 0);
-        start_program(path);
+        start_script("killed", script);
 }
 
 static Told ask(void)

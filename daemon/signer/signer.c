@@ -97,10 +97,17 @@ static int handle_authority(void *userdata, int fd, uint64_t tag, Message *reque
 
 static void tell_issued(const IssueItem *item)
 {
+        const LogField fields[] = {
+                {"PGCERTD_CERTIFICATE", item->name},
+                {"PGCERTD_SERIAL", item->minted.facts.serial},
+                {NULL, NULL},
+        };
+
         if (item->error.code != 0)
                 tell_refusal("issue", item->name, &item->error);
         else
-                log_plain(LOG_DEBUG, "issued %s, serial %s", item->name, item->minted.facts.serial);
+                log_event(LOG_DEBUG, EVENT_ISSUED, fields, "issued %s, serial %s", item->name,
+                          item->minted.facts.serial);
 }
 
 static int answer_issue(Signer *signer, uint64_t tag, Message *request, Message *reply,
