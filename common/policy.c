@@ -1,3 +1,10 @@
+/*
+ * How a policy is made: files -> trees (yaml) -> objects as written (policyread, by the tables of
+ * policykey) -> complete objects (policycomplete, policybundle) -> judged (policyunique,
+ * policyuser, policycheck, policyrule). A stage does not stop the next one, so that all errors are
+ * told in one run; a node that was refused is marked in the tree, so that no later stage complains
+ * about it again. Only running out of memory ends it early. Sorting by place comes last.
+ */
 #include "common/policy.h"
 
 #include "common/policybundle.h"

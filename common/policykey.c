@@ -1,3 +1,7 @@
+/*
+ * What a key is allowed to be stands here and nowhere else in the program. A key in a group (files,
+ * verify, adopt) goes into the same object as the group itself, so that one offset is enough.
+ */
 #include "common/policykey.h"
 
 #include "common/clock.h"

@@ -1,3 +1,8 @@
+/*
+ * An error is told where the span that breaks the rule is written: at the object, or at the
+ * defaults that it takes. There it is told once, however many certificates take them, because the
+ * node is marked after the first.
+ */
 #include "common/policyrule.h"
 
 #include "common/clock.h"

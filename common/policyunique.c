@@ -1,3 +1,9 @@
+/*
+ * Everything here is sorted and searched, never compared pair by pair: ten thousand certificates
+ * are to load in a fraction of a second. Paths are compared as written. Links are not resolved:
+ * each program would see others, by what it may search, and then they would judge one policy
+ * differently.
+ */
 #include "common/policyunique.h"
 
 #include "common/policyname.h"

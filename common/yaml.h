@@ -11,7 +11,6 @@
 #include "common/yamlnode.h"
 
 /* Parses one document. Every error is added to errors; *ret is then still the tree of what could be
- * read, NULL where nothing or not all could be. Returns 0 or the code of the first error;
- * -EFBIG over YAML_SIZE_MAX. file must
- * outlive the tree. */
+ * read, NULL where nothing or not all could be. Returns 0 or the code of the first error; -EFBIG
+ * over YAML_SIZE_MAX. file must outlive the tree. */
 int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, Errors *errors);
