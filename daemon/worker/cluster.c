@@ -130,6 +130,7 @@ int cluster_observe(const PolicyCluster *const *clusters, size_t n, int64_t dead
                     ObservedCluster *ret, Error *reterr)
 {
         _cleanup_(freep) Postmaster *postmasters = calloc(n + 1, sizeof *postmasters);
+        int r;
 
         if (!postmasters)
                 return error_oom(reterr);
@@ -141,9 +142,13 @@ int cluster_observe(const PolicyCluster *const *clusters, size_t n, int64_t dead
                 ret[i].configuration = (uint8_t)configuration_observe(clusters[i], &problem);
                 add_problem(&ret[i], problem ? problem : "");
                 free(problem);
-                look_at_settings(clusters[i], &postmasters[i], deadline_usec, &ret[i]);
         }
-        return look_at_served(clusters, n, postmasters, deadline_usec, ret, reterr);
+        r = look_at_served(clusters, n, postmasters, deadline_usec, ret, reterr);
+        /* One after another, so one that hangs is not asked: it would hold up the others. */
+        for (size_t i = 0; r >= 0 && i < n; i++)
+                if (ret[i].served.outcome != HANDSHAKE_TIMEOUT)
+                        look_at_settings(clusters[i], &postmasters[i], deadline_usec, &ret[i]);
+        return r;
 }
 
 static int find_running(const PolicyCluster *cluster, Postmaster *ret, Error *reterr)

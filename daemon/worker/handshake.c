@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,6 +33,8 @@ typedef struct Attempt {
         int fd;
         short events; /* what it waits for */
         SSL *ssl;
+        struct addrinfo *found;      /* what the address stands for */
+        const struct addrinfo *next; /* of these, to be tried next */
 } Attempt;
 
 /* Made once: it carries no state of a connection. NULL where memory ran out. */
@@ -44,6 +47,8 @@ static SSL_CTX *context(void)
         ctx = SSL_CTX_new(TLS_client_method());
         if (!ctx)
                 return NULL;
+        /* libssl writes with write(2): a peer that is gone shall be an error, not the end. */
+        signal(SIGPIPE, SIG_IGN);
         /* To see what is served, an old server has to be talked to as well. Nothing is sent. */
         SSL_CTX_set_min_proto_version(ctx, TLS1_VERSION);
         SSL_CTX_set_security_level(ctx, 0);
@@ -63,6 +68,10 @@ static void finish(Attempt *attempt, HandshakeOutcome outcome, const char *probl
         attempt->ssl = NULL;
         closep(&attempt->fd);
         attempt->fd = -1;
+        if (attempt->found)
+                freeaddrinfo(attempt->found);
+        attempt->found = NULL;
+        attempt->next = NULL;
 }
 
 static void finish_errno(Attempt *attempt, int code)
@@ -84,27 +93,46 @@ static bool is_numeric(const char *address)
         return inet_pton(AF_INET, address, bytes) == 1 || inet_pton(AF_INET6, address, bytes) == 1;
 }
 
+/* listen_addresses may be a name that stands for several addresses, and the server need not listen
+ * on each: localhost is often ::1 too. code is why the one before was given up. */
+static void connect_next(Attempt *attempt, int code)
+{
+        while (attempt->next) {
+                const struct addrinfo *address = attempt->next;
+
+                attempt->next = address->ai_next;
+                closep(&attempt->fd);
+                attempt->fd =
+                        socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                if (attempt->fd >= 0 &&
+                    (connect(attempt->fd, address->ai_addr, address->ai_addrlen) == 0 ||
+                     errno == EINPROGRESS)) {
+                        attempt->events = POLLOUT;
+                        return;
+                }
+                code = errno;
+        }
+        finish_errno(attempt, code);
+}
+
 static void start(Attempt *attempt)
 {
         const HandshakeTarget *target = attempt->target;
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+        struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
         char port[8];
         int r;
 
         if (is_numeric(target->address))
-                hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+                hints.ai_flags |= AI_NUMERICHOST;
         snprintf(port, sizeof port, "%u", target->port);
-        r = getaddrinfo(target->address, port, &hints, &found);
+        r = getaddrinfo(target->address, port, &hints, &attempt->found);
         if (r != 0) {
+                attempt->found = NULL;
                 finish(attempt, HANDSHAKE_BROKEN, gai_strerror(r));
                 return;
         }
-        attempt->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        r = attempt->fd < 0 ? -1 : connect(attempt->fd, found->ai_addr, found->ai_addrlen);
-        if (r < 0 && errno != EINPROGRESS)
-                finish_errno(attempt, errno);
-        attempt->events = POLLOUT;
-        freeaddrinfo(found);
+        attempt->next = attempt->found;
+        connect_next(attempt, EADDRNOTAVAIL);
 }
 
 static void on_connected(Attempt *attempt)
@@ -115,7 +143,7 @@ static void on_connected(Attempt *attempt)
         if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &code, &size) < 0)
                 code = errno;
         if (code != 0)
-                finish_errno(attempt, code);
+                connect_next(attempt, code);
         else
                 attempt->stage = STAGE_REQUEST;
 }
