@@ -22,6 +22,7 @@ typedef struct Session {
         PGconn *connection;
         char sqlstate[STARTUP_SQLSTATE + 1]; /* "" where the server sent none */
         char words[400];
+        bool is_reached; /* something accepted the connection */
 } Session;
 
 typedef struct Parameters {
@@ -130,6 +131,7 @@ static int session_open(Session *session, const Parameters *parameters, int64_t 
                                  status == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_usec);
                 if (r < 0)
                         return session_late(session, r);
+                session->is_reached = PQstatus(session->connection) != CONNECTION_STARTED;
                 status = PQconnectPoll(session->connection);
         }
         take_message(session, PQerrorMessage(session->connection));
@@ -398,7 +400,7 @@ int login_query(const Postmaster *postmaster, const char *owner, const char *que
                 return format_rows(result, ret_rows, reterr);
         if (r == -ENOMEM)
                 return error_oom(reterr);
-        if (r == -ETIMEDOUT || startup_is_busy(session.sqlstate))
+        if (r == -ETIMEDOUT || startup_is_busy(session.sqlstate) || !session.is_reached)
                 r = EAGAIN;
         else
                 r = strncmp(session.sqlstate, "28", 2) == 0 ? EACCES : EIO;
