@@ -91,6 +91,7 @@ static void look_at_settings(const PolicyCluster *cluster, const Postmaster *pos
                 return; /* not known, which is no failure */
         observed->in_force_known = settings.known;
         observed->override = TAKE_PTR(settings.override);
+        add_problem(observed, settings.advice ? settings.advice : "");
 }
 
 /* Shakes hands with all that run at once. */
@@ -194,8 +195,9 @@ static void tell_refusal(const PolicyCluster *cluster, const Postmaster *postmas
         Error error;
         int r = settings_check(cluster, postmaster, deadline, &settings, &error);
 
-        if (r >= 0 && settings.override)
-                snprintf(ret->sentence, sizeof ret->sentence, "%s", settings.override);
+        if (r >= 0 && (settings.override || settings.advice))
+                snprintf(ret->sentence, sizeof ret->sentence, "%s",
+                         settings.override ? settings.override : settings.advice);
         else if (r >= 0 && settings.known && !settings.included && cluster->configuration)
                 snprintf(ret->sentence, sizeof ret->sentence,
                          "PostgreSQL does not read our configuration HINT: Put the line "

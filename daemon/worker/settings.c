@@ -48,6 +48,7 @@ typedef struct Words {
 void settings_result_done(SettingsResult *result)
 {
         free(result->override);
+        free(result->advice);
         *result = (SettingsResult){0};
 }
 
@@ -168,22 +169,41 @@ static int tell(const PolicyCluster *cluster, Setting setting, const Word *word,
                           names[setting]);
         else if (!word->file[0])
                 text_addf(&text, " HINT: Start PostgreSQL without it.");
-        else if (cluster->configuration)
+        else
                 text_addf(&text,
                           " HINT: Remove that line, or put it before the one that includes "
                           "%.300s.",
                           cluster->configuration);
-        else
-                text_addf(&text, " HINT: Set it to '%.300s/%s'.", cluster->certificate->directory,
-                          setting == SETTING_CERT  ? cluster->certificate->files[POLICY_CERTIFICATE]
-                          : setting == SETTING_KEY ? cluster->certificate->files[POLICY_KEY]
-                                                   : cluster->certificate->files[POLICY_TRUST]);
         return text_take(&text, ret, reterr);
+}
+
+/* Without a file of ours the settings are the user's to make, and he can make them only once the
+ * files are there: no override, which would keep them from being published. */
+static int advise(const Wanted *wanted, const Words *words, SettingsResult *ret, Error *reterr)
+{
+        _cleanup_(text_done) Text text = {0};
+        Setting i = 0;
+
+        while (i < SETTINGS &&
+               (!words->in_force[i].value || is_wanted(wanted, i, words->in_force[i].value)))
+                i++;
+        if (i == SETTINGS)
+                return 0;
+        text_addf(&text,
+                  "PostgreSQL is not told our files: %s is '%.100s' HINT: Put into "
+                  "postgresql.conf: ",
+                  names[i], words->in_force[i].value);
+        for (i = 0; i < SETTINGS; i++)
+                if (wanted->values[i])
+                        text_addf(&text, "%s%s = '%s'", i > 0 ? ", " : "", names[i],
+                                  wanted->values[i]);
+        text_add(&text, ".");
+        return text_take(&text, &ret->advice, reterr);
 }
 
 /* Who has the last word on a setting against our file; NULL for nobody. Before our file is read,
  * only what would win over it in any case: a line elsewhere may come before it. */
-static const Word *find_override(const PolicyCluster *cluster, const Words *words, Setting setting)
+static const Word *find_override(const Words *words, Setting setting)
 {
         const Word *in_force = &words->in_force[setting];
         const Word *line = words->is_included ? &words->after[setting] : &words->automatic[setting];
@@ -191,9 +211,7 @@ static const Word *find_override(const PolicyCluster *cluster, const Words *word
         if (in_force->source && strcmp(in_force->source, "default") != 0 &&
             strcmp(in_force->source, "configuration file") != 0)
                 return in_force;
-        if (cluster->configuration)
-                return line->value ? line : NULL;
-        return in_force->value && in_force->file[0] ? in_force : NULL;
+        return line->value ? line : NULL;
 }
 
 static int judge(const PolicyCluster *cluster, const Wanted *wanted, char *rows,
@@ -207,8 +225,10 @@ static int judge(const PolicyCluster *cluster, const Wanted *wanted, char *rows,
         ret->known = words.in_force[SETTING_SSL].value != NULL;
         if (cluster->configuration && access(cluster->configuration, F_OK) == 0)
                 ret->included = words.is_included;
+        if (!cluster->configuration)
+                return advise(wanted, &words, ret, reterr);
         for (Setting i = 0; i < SETTINGS; i++) {
-                const Word *word = find_override(cluster, &words, i);
+                const Word *word = find_override(&words, i);
 
                 if (word && !is_wanted(wanted, i, word->value))
                         return tell(cluster, i, word, &ret->override, reterr);
@@ -225,7 +245,7 @@ static int check_down(const PolicyCluster *cluster, const Wanted *wanted, int64_
         Setting which = SETTINGS;
         size_t n_right = 0;
 
-        if (cluster->configuration && access(cluster->configuration, F_OK) < 0)
+        if (!cluster->configuration || access(cluster->configuration, F_OK) < 0)
                 return 0;
         for (Setting i = 0; i < SETTINGS; i++) {
                 if (optsfile_ask(cluster->data_directory, names[i], deadline_usec, value,

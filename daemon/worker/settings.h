@@ -11,6 +11,8 @@
 typedef struct SettingsResult {
         bool known;     /* false: could not be asked; not an error */
         char *override; /* NULL, or a sentence: which setting, by whom, with file and line */
+        char *advice;   /* NULL, or a sentence: the policy has no `configuration`, and the user has
+                           not   yet set what names our files; holds nothing up */
         bool included;  /* our configuration file is what the server reads; true where unknown */
 } SettingsResult;
 
