@@ -23,11 +23,11 @@ LEVELS = [
     "common/yaml* common/message common/wire* common/crypto common/key common/cert common/crl",
     "common/csr common/extension common/profile common/policy* common/observation common/program",
     "daemon/memory daemon/step daemon/health daemon/proof daemon/issuer daemon/due daemon/draft "
-    "daemon/plan daemon/historyline daemon/record daemon/table daemon/instance daemon/worker/* "
-    "daemon/signer/*",
+    "daemon/plan daemon/historyline daemon/record daemon/table daemon/instance daemon/wake "
+    "daemon/worker/* daemon/signer/*",
     "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/pass "
     "daemon/report* daemon/finding",
-    "daemon/state daemon/news daemon/wake daemon/keeper",
+    "daemon/state daemon/news daemon/keeper",
     "daemon/control* daemon/answer daemon/metrics daemon/notify",
     "daemon/pgcertd daemon/ctl/*",
 ]
