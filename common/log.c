@@ -37,14 +37,26 @@ void log_init(const char *identifier)
         log_journal = stderr_is_journal();
 }
 
+/* Nothing that a terminal would obey: controls of C0, and those of C1 in UTF-8 (C2 80 to C2 9F). */
+static void blank_controls(Text *line)
+{
+        for (size_t i = 0; i < line->size; i++) {
+                unsigned char c = (unsigned char)line->data[i];
+
+                if (c < 0x20 || c == 0x7F)
+                        line->data[i] = ' ';
+                else if (c == 0xC2 && (unsigned char)line->data[i + 1] >= 0x80 &&
+                         (unsigned char)line->data[i + 1] < 0xA0)
+                        line->data[i] = line->data[i + 1] = ' ';
+        }
+}
+
 static void to_stderr(const char *sentence)
 {
         _cleanup_(text_done) Text line = {0};
 
         text_addf(&line, "%s: %s", log_identifier, sentence);
-        for (size_t i = 0; i < line.size; i++)
-                if ((unsigned char)line.data[i] < 0x20 || line.data[i] == 0x7F)
-                        line.data[i] = ' ';
+        blank_controls(&line);
         text_add(&line, "\n");
         /* One write, so that lines of several programs do not mix. There is nobody to tell a
          * failure. */
