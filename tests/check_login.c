@@ -87,13 +87,16 @@ START_TEST(is_not_led_by_the_environment)
                 {"PGSSLMINPROTOCOLVERSION", "TLSv9"},
         };
         LoginResult result;
+        char home[100];
 
-        /* A CRL that no certificate stands would be taken from the home directory. */
-        postgres_must("mkdir -p home/.postgresql; openssl ca -version >/dev/null 2>&1; "
-                      "cp others/root.crt home/.postgresql/root.crt; "
-                      "cp others/client.crt home/.postgresql/postgresql.crt; "
-                      "echo '[evil]' >home/.pg_service.conf");
-        setenv("HOME", postgres.directory, 1);
+        /* With a CRL in the home directory every certificate would need one. */
+        postgres_must("mkdir -p home/.postgresql; cp others/client.* home/.postgresql/; "
+                      "printf '[ca]\\ndefault_ca=a\\n[a]\\ndatabase=index\\ndefault_md=sha256\\n"
+                      "default_crl_days=9\\n' >ca.conf; : >index; openssl ca -config ca.conf "
+                      "-gencrl -keyfile others/root.key -cert others/root.crt -out "
+                      "home/.postgresql/root.crl; echo '[evil]' >home/.pg_service.conf");
+        snprintf(home, sizeof home, "%s/home", postgres.directory);
+        setenv("HOME", home, 1);
         start("");
         for (size_t i = 0; i < ELEMENTSOF(table); i++)
                 setenv(table[i][0], table[i][1], 1);
@@ -320,6 +323,50 @@ START_TEST(asks_as_the_owner)
 }
 END_TEST
 
+START_TEST(is_not_logged_for_what_it_asks)
+{
+        _cleanup_(freep) char *rows = NULL;
+
+        postgres_configure("include_if_exists 'not_there.conf'", "");
+        start("");
+        postgres_must(": >log");
+        ck_assert_int_eq(login_query(&postmaster, postgres.server.owner,
+                                     "select count(*) > 0 from pg_file_settings",
+                                     postgres_within(5000), &rows, NULL),
+                         0);
+        ck_assert_str_eq(rows, "t\n");
+        postgres_must("cat log");
+        ck_assert_str_eq(postgres.output, "");
+}
+END_TEST
+
+START_TEST(finds_a_socket_below_the_data_directory)
+{
+        _cleanup_(freep) char *rows = NULL;
+
+        postgres_must("mkdir -m 700 $PGDATA/socket");
+        postgres_configure("", "unix_socket_directories = 'socket'");
+        postgres_must("PGHOST=$PGDATA/socket pg_ctl -w -l log start");
+        postgres_find(&postmaster);
+        ck_assert_int_eq(login_query(&postmaster, postgres.server.owner, "select 1",
+                                     postgres_within(5000), &rows, NULL),
+                         0);
+        postgres_must("rm -rf $PGDATA/socket");
+}
+END_TEST
+
+START_TEST(gives_no_verdict_where_the_client_s_files_are_another_s)
+{
+        LoginResult result;
+
+        start("");
+        postgres_must("chmod 0 client");
+        result = log_in(5000);
+        postgres_must("chmod 700 client");
+        expect(&result, LOGIN_UNVERIFIABLE, "/client/client.crt: Permission denied");
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *s = suite_create("login");
@@ -341,6 +388,9 @@ static Suite *suite(void)
         tcase_add_test(c, takes_a_later_refusal_for_accepted);
         tcase_add_loop_test(c, tells_whether_old_protocols_are_refused, 0, 5);
         tcase_add_test(c, asks_as_the_owner);
+        tcase_add_test(c, is_not_logged_for_what_it_asks);
+        tcase_add_test(c, finds_a_socket_below_the_data_directory);
+        tcase_add_test(c, gives_no_verdict_where_the_client_s_files_are_another_s);
         suite_add_tcase(s, c);
         return s;
 }

@@ -87,6 +87,22 @@ START_TEST(tells_what_does_not_run)
 }
 END_TEST
 
+/* After a power cut the number may be anybody's: 1 is always another user's here. */
+START_TEST(believes_no_file_from_before_the_machine_started)
+{
+        const char *fake = pretend("1\\n/x\\n1700000000\\n5432\\n/tmp\\n*\\n\\nready\\n");
+        PostmasterOutcome outcome;
+        Postmaster found;
+
+        postgres_must("touch -d '2001-01-01' fake/postmaster.pid");
+        ck_assert_int_eq(postmaster_find(fake, &outcome, &found, NULL), 0);
+        ck_assert_int_eq(outcome, POSTMASTER_DOWN);
+        postgres_must("touch fake/postmaster.pid");
+        ck_assert_int_eq(postmaster_find(fake, &outcome, &found, NULL), 0);
+        ck_assert_int_eq(outcome, POSTMASTER_ELSEWHERE);
+}
+END_TEST
+
 START_TEST(knows_single_user_mode)
 {
         PostmasterOutcome outcome = POSTMASTER_DOWN;
@@ -197,6 +213,7 @@ static Suite *suite(void)
         tcase_add_test(c, finds_one_that_runs);
         tcase_add_loop_test(c, reads_where_it_listens, 0, 4);
         tcase_add_loop_test(c, tells_what_does_not_run, 0, 5);
+        tcase_add_test(c, believes_no_file_from_before_the_machine_started);
         tcase_add_test(c, knows_single_user_mode);
         tcase_add_loop_test(c, refuses_a_file_that_is_not_whole, 0, 5);
         tcase_add_test(c, waits_while_the_file_is_written);

@@ -177,6 +177,11 @@ static int session_query(Session *session, const char *query, int64_t deadline_u
                 snprintf(session->sqlstate, sizeof session->sqlstate, "%s", state ? state : "");
                 return 1;
         }
+        /* The end of the statement, so that another may follow. */
+        r = session_wait(session, deadline_usec);
+        if (r == -ETIMEDOUT)
+                return session_late(session, r);
+        PQclear(r < 0 ? NULL : PQgetResult(session->connection));
         *ret = TAKE_PTR(result);
         return 0;
 }
@@ -242,6 +247,21 @@ static int check_session(Session *session, int64_t deadline_usec, LoginResult *r
         return 0;
 }
 
+/* The client's files are its owner's, and often not ours to read: then the login cannot be tried
+ * from here, which libpq would tell as a missing file or worse. */
+static bool may_read(const char *const paths[POLICY_FILES], LoginResult *ret)
+{
+        for (size_t i = 0; i < POLICY_FILES; i++) {
+                if (access(paths[i], R_OK) == 0 || errno != EACCES)
+                        continue;
+                ret->outcome = LOGIN_UNVERIFIABLE;
+                snprintf(ret->sentence, sizeof ret->sentence, "cannot read %.400s: %s", paths[i],
+                         strerror(errno));
+                return false;
+        }
+        return true;
+}
+
 /* The postmaster's address in numbers. Not to be reached is no verdict on the login. */
 static int resolve(const Postmaster *postmaster, int64_t deadline_usec,
                    char numeric[STARTUP_ADDRESS_MAX], LoginResult *ret)
@@ -262,6 +282,7 @@ int login_with_certificate(const PolicyCluster *cluster, const PolicyCertificate
 {
         static const char *const keywords[POLICY_FILES] = {"sslcert", "sslkey", "sslrootcert"};
         char paths[POLICY_FILES][POLICY_PATH_MAX + POLICY_FILE_NAME_MAX + 2];
+        const char *places[POLICY_FILES];
         char port[8], numeric[STARTUP_ADDRESS_MAX];
         _cleanup_(session_done) Session session = {0};
         Parameters parameters = {0};
@@ -281,7 +302,10 @@ int login_with_certificate(const PolicyCluster *cluster, const PolicyCertificate
         for (size_t i = 0; i < POLICY_FILES; i++) {
                 snprintf(paths[i], sizeof paths[i], "%s/%s", client->directory, client->files[i]);
                 add(&parameters, keywords[i], paths[i]);
+                places[i] = paths[i];
         }
+        if (!may_read(places, ret))
+                return 0;
         r = session_open(&session, &parameters, deadline_usec);
         if (r == -ENOMEM)
                 return error_oom(reterr);
@@ -379,8 +403,12 @@ static int format_rows(const PGresult *result, char **ret, Error *reterr)
 int login_query(const Postmaster *postmaster, const char *owner, const char *query,
                 int64_t deadline_usec, char **ret_rows, Error *reterr)
 {
+        /* Reading pg_file_settings logs each included file that is missing; who may, leaves it. */
+        static const char quiet[] =
+                "select case pg_catalog.current_setting('is_superuser') when 'on' then "
+                "pg_catalog.set_config('log_min_messages', 'fatal', false) end";
         _cleanup_(session_done) Session session = {0};
-        _cleanup_(resultp) PGresult *result = NULL;
+        _cleanup_(resultp) PGresult *result = NULL, *none = NULL;
         Parameters parameters = {0};
         char port[8];
         int r;
@@ -394,6 +422,8 @@ int login_query(const Postmaster *postmaster, const char *owner, const char *que
         if (r == 0 && !is_own_server(session.connection))
                 return error_set(reterr, EACCES, "the socket in %s is another user's",
                                  postmaster->socket_directory);
+        if (r == 0)
+                r = session_query(&session, quiet, deadline_usec, &none);
         if (r == 0)
                 r = session_query(&session, query, deadline_usec, &result);
         if (r == 0)

@@ -1,5 +1,6 @@
 #include "daemon/worker/postmaster.h"
 
+#include "common/clock.h"
 #include "common/fdio.h"
 
 #include <errno.h>
@@ -13,6 +14,8 @@
 
 /* postmaster.pid is written in several steps at start: one that is not whole is read again. */
 enum { PID_FILE_MAX = 64 * 1024, PID_FILE_LINES = 8, READ_TRIES = 10, READ_PAUSE_MSEC = 20 };
+
+#define BOOT_MARGIN_USEC (60 * USEC_PER_SEC)
 
 /* Lines of postmaster.pid (PostgreSQL's src/include/utils/pidfile.h), counting from 0. */
 enum {
@@ -72,7 +75,8 @@ static int parse_lines(char *data, Postmaster *ret, Error *reterr)
         return 0;
 }
 
-static int read_pid_file(int directory_fd, Postmaster *ret, Error *reterr)
+static int read_pid_file(int directory_fd, Postmaster *ret, int64_t *ret_written_usec,
+                         Error *reterr)
 {
         int r = -EAGAIN;
 
@@ -84,6 +88,7 @@ static int read_pid_file(int directory_fd, Postmaster *ret, Error *reterr)
                 r = fdio_read(directory_fd, "postmaster.pid", PID_FILE_MAX, &bytes, reterr);
                 if (r >= 0)
                         r = parse_lines((char *)bytes.data, ret, reterr);
+                *ret_written_usec = bytes.stat.st_mtim.tv_sec * USEC_PER_SEC;
         }
         return r;
 }
@@ -111,11 +116,15 @@ static bool is_postmaster(int directory_fd, pid_t pid)
 }
 
 /* What a process that is not the postmaster that we look for is. */
-static PostmasterOutcome judge_other(pid_t pid)
+static PostmasterOutcome judge_other(pid_t pid, int64_t written_usec)
 {
         char path[64];
         struct stat stat_buffer;
 
+        /* A file from before the machine's start (a power cut) is of nobody, whoever has the number
+         * now. The margin is for a clock that was set since. */
+        if (written_usec < clock_realtime() - clock_boottime() - BOOT_MARGIN_USEC)
+                return POSTMASTER_DOWN;
         /* A postmaster in a pid namespace of its own writes 1 or another process's number. */
         if (pid == 1)
                 return POSTMASTER_ELSEWHERE;
@@ -127,10 +136,26 @@ static PostmasterOutcome judge_other(pid_t pid)
         return POSTMASTER_DOWN;
 }
 
+/* unix_socket_directories may be relative to the data directory; an abstract name begins with @. */
+static void make_absolute(const char *data_directory, Postmaster *postmaster)
+{
+        char relative[POSTMASTER_TEXT_MAX];
+        int n;
+
+        if (strchr("/@", postmaster->socket_directory[0])) /* or none at all */
+                return;
+        memcpy(relative, postmaster->socket_directory, sizeof relative);
+        n = snprintf(postmaster->socket_directory, sizeof postmaster->socket_directory, "%s/%s",
+                     data_directory, relative);
+        if (n >= (int)sizeof postmaster->socket_directory)
+                postmaster->socket_directory[0] = '\0'; /* too long for any socket */
+}
+
 int postmaster_find(const char *data_directory, PostmasterOutcome *ret_outcome, Postmaster *ret,
                     Error *reterr)
 {
         _cleanup_(closep) int fd = open(data_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int64_t written_usec = 0;
         int r;
 
         *ret = (Postmaster){0};
@@ -141,25 +166,26 @@ int postmaster_find(const char *data_directory, PostmasterOutcome *ret_outcome, 
         if (fd < 0)
                 return error_set(reterr, errno, "cannot open the data directory %s: %m",
                                  data_directory);
-        r = read_pid_file(fd, ret, reterr);
+        r = read_pid_file(fd, ret, &written_usec, reterr);
         if (r == -ENOENT) {
                 *ret_outcome = POSTMASTER_DOWN;
                 return 0;
         }
         if (r < 0)
                 return error_prefix(reterr, "%s", data_directory);
+        make_absolute(data_directory, ret);
         if (ret->pid < 0)
                 *ret_outcome = POSTMASTER_SINGLE;
         else if (is_postmaster(fd, ret->pid))
                 *ret_outcome = POSTMASTER_RUNNING;
         else
-                *ret_outcome = judge_other(ret->pid);
+                *ret_outcome = judge_other(ret->pid, written_usec);
         return 0;
 }
 
 int postmaster_reload(const char *data_directory, const Postmaster *postmaster, Error *reterr)
 {
-        _cleanup_(closep) int fd = -1, pidfd = -1;
+        _cleanup_(closep) int pidfd = -1;
         PostmasterOutcome outcome;
         Postmaster now;
         int r;
