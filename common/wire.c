@@ -16,12 +16,12 @@ static int wait_for(int fd, short events, int64_t deadline_usec, Error *reterr)
 {
         for (;;) {
                 struct pollfd pollfd = {.fd = fd, .events = events};
-                int64_t left = deadline_usec - clock_boottime();
-                int64_t msec = left / USEC_PER_MSEC + 1;
+                int64_t now = clock_boottime(), msec;
                 int r;
 
-                if (left <= 0)
+                if (deadline_usec <= now)
                         return error_set(reterr, ETIMEDOUT, "no answer within the time allowed");
+                msec = (deadline_usec - now) / USEC_PER_MSEC + 1;
                 r = poll(&pollfd, 1, msec > 60000 ? 60000 : (int)msec);
                 if (r > 0)
                         return 0;
