@@ -20,6 +20,7 @@ typedef enum Fake {
         FAKE_TLS_CLOSE,
         FAKE_TLS_SILENT,
         FAKE_TLS_GARBAGE,
+        FAKE_TLS_GONE,
         FAKE_TLS_FLOOD,
         FAKE_FLOOD,
         FAKES,
@@ -60,6 +61,10 @@ static void serve(Fake fake, int fd)
         case FAKE_TLS_GARBAGE:
                 say(fd, "Sthis is not a TLS record", 25);
                 break;
+        case FAKE_TLS_GONE: /* closed before the client's alert about it can be sent */
+                if (recv(fd, junk, 8, MSG_WAITALL) == 8)
+                        say(fd, "S\x16\x03\x03\0\5hello", 11);
+                return;
         case FAKE_TLS_FLOOD: /* the same byte for ever: 'S' first */
                 for (;;)
                         say(fd, junk, sizeof junk);
@@ -126,6 +131,7 @@ START_TEST(tells_what_answered_and_waits_for_all_at_once)
                 [FAKE_TLS_CLOSE] = {HANDSHAKE_BROKEN, "TLS handshake failed", true},
                 [FAKE_TLS_SILENT] = {HANDSHAKE_TIMEOUT, "timed out", false},
                 [FAKE_TLS_GARBAGE] = {HANDSHAKE_BROKEN, "TLS handshake failed", true},
+                [FAKE_TLS_GONE] = {HANDSHAKE_BROKEN, "TLS handshake failed", true},
                 [FAKE_TLS_FLOOD] = {HANDSHAKE_BROKEN, "TLS handshake failed", true},
                 [FAKE_FLOOD] = {HANDSHAKE_BROKEN, "not a PostgreSQL", false},
         };
