@@ -21,7 +21,8 @@ static void trim_utf8(char *text)
         }
 }
 
-_printf_(3, 0) static void fill(Error *error, int code, const char *format, va_list arguments)
+_printf_(3, 0) _printf_(3, 0) static void fill(Error *error, int code, const char *format,
+                                               va_list arguments)
 {
         int n = vsnprintf(error->text, sizeof error->text, format, arguments);
 

@@ -16,13 +16,14 @@
  * - STAGE: certificate text, rekey u8. Reply: generation u32, csr bytes.
  * - FILL: certificate text, generation u32, leaf bytes, n u8 and n bytes of the chain, n u8 and n
  *   bytes of the bundle, all DER. Reply: nothing.
- * - PUBLISH: (certificate text)*. Replies, a stream: (1 u8, certificate text, code u32, sentence
- *   text, generation u32, facts of the leaf)*, then 0 u8; code is a positive errno, 0 for done.
- * - CONFIGURE: cluster text. Reply: changed u8.
+ * - PUBLISH: (certificate text, retry u8)*. Replies, a stream: (1 u8, certificate text, code u32,
+ * sentence text, generation u32, facts of the leaf)*, then 0 u8; code is a positive errno, 0 for
+ * done.
+ * - CONFIGURE: cluster text, wanted u8 (0: ours is removed). Reply: changed u8.
  * - LOAD: cluster text. Reply: pid i64, started_sec i64.
  * - PROVE: cluster text, leaf raw 32, timeout_usec i64. Reply: outcome u8, served, sentence text.
  * - LOGIN: cluster text, timeout_usec i64. Reply: outcome u8, sentence text.
- * - BACK: certificate text, reason text. Reply: generation u32.
+ * - BACK: certificate text, served leaf raw 32, reason text. Reply: generation u32.
  * - PRUNE: (certificate text)*. Reply: nothing.
  * - AUTHORITY: authority text, make u8. Reply: see observation_put_authority().
  * - ISSUE: (certificate text, csr bytes)*. Reply: (certificate text, code u32, sentence text, leaf
@@ -35,7 +36,12 @@
 
 #include <stdint.h>
 
-enum { WIRE_VERSION = 1, WIRE_MESSAGE_MAX = 64 * 1024, WIRE_BATCH_MAX = 24 };
+enum {
+        WIRE_VERSION = 1,
+        WIRE_MESSAGE_MAX = 64 * 1024,
+        WIRE_BATCH_MAX = 24,
+        WIRE_PUBLISH_MAX = 256
+};
 
 typedef enum WireVerb {
         /* to a worker */

@@ -231,6 +231,7 @@ void observation_put_set(Message *message, const ObservedSet *set,
         wire_put_u8(message, set->has_leaf);
         observation_put_facts(message, &set->leaf);
         wire_put_i64(message, set->key_made_usec);
+        wire_put_i64(message, set->refused_until_usec);
         wire_put_raw(message, set->digest, sizeof set->digest);
         wire_put_u32(message, set->generation);
         wire_put_u32(message, set->refused);
@@ -250,6 +251,7 @@ int observation_get_set(Message *message, Observation *observation, ObservedSet 
         ret->has_leaf = get_enum(message, 2);
         observation_get_facts(message, &ret->leaf);
         ret->key_made_usec = wire_get_i64(message);
+        ret->refused_until_usec = wire_get_i64(message);
         wire_get_raw(message, ret->digest, sizeof ret->digest);
         ret->generation = wire_get_u32(message);
         ret->refused = wire_get_u32(message);

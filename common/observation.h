@@ -39,8 +39,9 @@ typedef struct ObservedBundle {
 
 /* One certificate with its key and bundle, on disk. */
 typedef struct ObservedSet {
-        CertFacts leaf;                   /* of SET_OURS and, where it could be read, SET_DAMAGED */
-        int64_t key_made_usec;            /* when the key was made, from the manifest */
+        CertFacts leaf;             /* of SET_OURS and, where it could be read, SET_DAMAGED */
+        int64_t key_made_usec;      /* when the key was made, from the manifest */
+        int64_t refused_until_usec; /* the end of the refused leaf where it is still of use; 0 */
         uint8_t digest[CERT_FINGERPRINT]; /* of all that was looked at, and the policy's tag */
         char *problem;                    /* NULL, or a sentence */
         uint32_t bundle;                  /* index into Observation.bundles */

@@ -31,8 +31,7 @@ static size_t set_of(const Work *work, size_t cluster)
         return (size_t)(cluster_of(work, cluster)->certificate - work->input.policy->certificates);
 }
 
-/* The leaf that the cluster is to serve: what was published now, else what is on disk. */
-static const CertFacts *leaf_of(const Work *work, size_t cluster, const Issuance *issuances)
+const CertFacts *delivery_leaf(const Work *work, size_t cluster, const Issuance *issuances)
 {
         size_t set = set_of(work, cluster);
 
@@ -77,7 +76,7 @@ static void failed(Work *work, size_t cluster, const char *message_id, const cha
                   "%s: %s: %s", policy->name, verb, sentence);
 }
 
-static int configure(Work *work, size_t cluster, Error *reterr)
+int delivery_configure(Work *work, size_t cluster, bool wanted, Error *reterr)
 {
         Peer *peer;
         int r = worker_of(work, cluster, &peer, reterr);
@@ -86,10 +85,11 @@ static int configure(Work *work, size_t cluster, Error *reterr)
                 return r;
         wire_request(peer->message, WIRE_CONFIGURE, work->input.policy->tag);
         wire_put_text(peer->message, cluster_of(work, cluster)->name);
+        wire_put_u8(peer->message, wanted);
         return peer_call(peer, WIRE_CONFIGURE, LOAD_TIMEOUT_USEC, reterr);
 }
 
-static int load(Work *work, size_t cluster, const CertFacts *leaf, Error *reterr)
+int delivery_load(Work *work, size_t cluster, const CertFacts *leaf, Error *reterr)
 {
         MemoryCluster *memory = &work->memory->clusters[cluster];
         Peer *peer;
@@ -180,8 +180,7 @@ void delivery_proven(Work *work, size_t cluster, const CertFacts *leaf)
                   clock_format(leaf->not_after_usec, until));
 }
 
-/* Sees what is served and says so. */
-static void prove_and_tell(Work *work, size_t cluster, const CertFacts *leaf)
+void delivery_prove(Work *work, size_t cluster, const CertFacts *leaf)
 {
         MemoryCluster *memory = &work->memory->clusters[cluster];
         char sentence[OBSERVED_PROBLEM_MAX];
@@ -302,20 +301,21 @@ static bool is_prunable(const Work *work, size_t set, const Issuance *issuances)
 static void cluster_step(Work *work, const Step *step, const Issuance *issuances)
 {
         MemoryCluster *memory = &work->memory->clusters[step->object];
-        const CertFacts *leaf = leaf_of(work, step->object, issuances);
+        const CertFacts *leaf = delivery_leaf(work, step->object, issuances);
         /* A step that failed leaves its sentence: what builds on it is left out. */
         bool is_broken = memory->attempt.retry_boot_usec > clock_boottime();
         Error error;
 
-        if (step->verb == STEP_CONFIGURE && configure(work, step->object, &error) < 0)
+        if (step->verb == STEP_CONFIGURE &&
+            delivery_configure(work, step->object, true, &error) < 0)
                 failed(work, step->object, EVENT_FAILED, "the configuration could not be written",
                        error.text);
         else if (step->verb == STEP_LOAD && !is_broken &&
-                 load(work, step->object, leaf, &error) < 0)
+                 delivery_load(work, step->object, leaf, &error) < 0)
                 failed(work, step->object, EVENT_FAILED, "PostgreSQL could not be told to load",
                        error.text);
         else if (step->verb == STEP_PROVE && !is_broken)
-                prove_and_tell(work, step->object, leaf);
+                delivery_prove(work, step->object, leaf);
         else if (step->verb == STEP_LOGIN && !is_broken)
                 delivery_login(work, step->object, leaf->sha256);
 }
@@ -347,6 +347,7 @@ int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error 
                         continue;
                 case STEP_AUTHORITY:
                 case STEP_ISSUE:
+                case STEP_RETRY:
                 case STEP_PUBLISH:
                 case STEP_VERBS:
                         continue;

@@ -1,6 +1,6 @@
 /*
  * Having PostgreSQL serve what was published: configuration, one load for each cluster, the proof,
- * the logins that the policy asks for; and putting the old set back where a PostgreSQL refused.
+ * the logins that the policy asks for.
  */
 #pragma once
 
@@ -9,6 +9,16 @@
 /* Does the plan's steps for clusters, and its pruning. A step whose set failed in this pass is left
  * out; one that fails is told and remembered with its back-off. */
 int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error *reterr);
+
+/* The leaf that the cluster is to serve: what was published in this pass, else what is on disk. */
+const CertFacts *delivery_leaf(const Work *work, size_t cluster, const Issuance *issuances);
+
+/* Single steps of a cluster. The configuration is written where wanted, and removed otherwise. */
+int delivery_configure(Work *work, size_t cluster, bool wanted, Error *reterr);
+int delivery_load(Work *work, size_t cluster, const CertFacts *leaf, Error *reterr);
+
+/* Sees what is served; remembers the verdict and tells it. */
+void delivery_prove(Work *work, size_t cluster, const CertFacts *leaf);
 
 /* The cluster was seen to serve the leaf: remembered, recorded and told. */
 void delivery_proven(Work *work, size_t cluster, const CertFacts *leaf);

@@ -142,6 +142,7 @@ int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *rete
         }
         draft->is_publishing = true;
         draft->is_issuing = draft->due.kind == DUE_ISSUE;
+        draft->is_retrying = draft->due.kind == DUE_RETRY;
         return 0;
 }
 

@@ -39,7 +39,8 @@ typedef struct Draft {
         Due due;
         bool is_foreign;
         bool is_issuing;
-        bool is_publishing; /* also where issuing */
+        bool is_retrying;   /* a refused generation is published again */
+        bool is_publishing; /* also where issuing or retrying */
         bool is_waiting;    /* due, but in back-off until retry_boot_usec */
         int64_t retry_boot_usec;
         char *obstacle; /* why nothing is done for it; NULL where nothing stands in the way */

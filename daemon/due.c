@@ -189,6 +189,22 @@ static bool find_by_time(const DueInput *input, const PolicyCertificate *certifi
         return true;
 }
 
+/* Whether the generation that was refused is still what the policy wants and not due itself: then
+ * it is tried again, instead of a new one that would be refused as well. */
+static bool find_retry(const DueInput *input, size_t index, Text *reason)
+{
+        const PolicyCertificate *certificate = &input->policy->certificates[index];
+        const ObservedSet *set = &input->observation->sets[index];
+
+        if (input->memory->certificates[index].is_requested || set->state != SET_OURS ||
+            set->refused <= set->generation ||
+            input->now_usec >= due_renew_at(certificate, set->refused_until_usec, input->host))
+                return false;
+        text_addf(reason, "generation %" PRIu32 " was refused and put back: it is tried again",
+                  set->refused);
+        return true;
+}
+
 static bool find_issue(const DueInput *input, size_t index, Due *due, Text *reason)
 {
         const PolicyCertificate *certificate = &input->policy->certificates[index];
@@ -234,7 +250,9 @@ int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr)
         if (set->state == SET_UNKNOWN || set->state == SET_FOREIGN ||
             (set->defects & SET_SERVICE_FOREIGN))
                 return 0;
-        if (find_issue(input, index, ret, &reason)) {
+        if (find_retry(input, index, &reason)) {
+                ret->kind = DUE_RETRY;
+        } else if (find_issue(input, index, ret, &reason)) {
                 ret->kind = DUE_ISSUE;
                 ret->rekey |= is_rekey_due(input, index);
         } else if (set->defects & (SET_LINKS | SET_SERVICE)) {

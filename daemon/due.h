@@ -10,6 +10,7 @@
 typedef enum DueKind {
         DUE_NOTHING,
         DUE_PUBLISH, /* links or the service file alone: the leaf stays */
+        DUE_RETRY,   /* the generation that a PostgreSQL refused is tried again */
         DUE_ISSUE,   /* a new generation with a fresh leaf */
 } DueKind;
 

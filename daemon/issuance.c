@@ -270,10 +270,11 @@ static void published(Work *work, size_t index, Issuance *issuance, uint32_t gen
         issuance->state = ISSUANCE_PUBLISHED;
         issuance->generation = generation;
         issuance->leaf = *leaf;
+        issuance->failures = memory->attempt.failures;
         attempt_succeeded(&memory->attempt);
         memory->is_requested = memory->is_rekey_requested = false;
         work->did_steps = true;
-        if (!issuance->is_new)
+        if (!issuance->is_new && !issuance->is_retry)
                 return;
         if (work->input.record)
                 record_published(work->input.record, certificate->name, leaf, generation,
@@ -283,8 +284,9 @@ static void published(Work *work, size_t index, Issuance *issuance, uint32_t gen
                                .message_id = EVENT_PUBLISHED,
                                .certificate = certificate->name,
                                .serial = leaf->serial},
-                  "%s: published generation %u, serial %s, valid until %s", certificate->name,
-                  generation, leaf->serial, clock_format(leaf->not_after_usec, until));
+                  "%s: published generation %u%s, serial %s, valid until %s", certificate->name,
+                  generation, issuance->is_retry ? " once more" : "", leaf->serial,
+                  clock_format(leaf->not_after_usec, until));
 }
 
 /* One set's outcome out of the worker's answer. */
@@ -346,17 +348,19 @@ static void publish_owner(Work *work, size_t first, Issuance *issuances)
         const Policy *policy = work->input.policy;
         uid_t uid = policy->certificates[first].owner_uid;
         Error error = {0};
-        size_t end = first;
+        size_t end = first, n = 0;
         Peer *peer;
         int r = worker_of(work, first, &peer, &error);
 
         if (r >= 0) {
                 wire_request(peer->message, WIRE_PUBLISH, policy->tag);
-                for (; end < policy->n_certificates &&
-                       wire_room(peer->message) > POLICY_NAME_MAX + 16;
-                     end++)
-                        if (waits(&issuances[end]) && policy->certificates[end].owner_uid == uid)
-                                wire_put_text(peer->message, policy->certificates[end].name);
+                for (; end < policy->n_certificates && n < WIRE_PUBLISH_MAX; end++) {
+                        if (!waits(&issuances[end]) || policy->certificates[end].owner_uid != uid)
+                                continue;
+                        wire_put_text(peer->message, policy->certificates[end].name);
+                        wire_put_u8(peer->message, issuances[end].is_retry);
+                        n++;
+                }
                 r = peer_send(peer, PUBLISH_TIMEOUT_USEC, &error);
         }
         if (r >= 0)
@@ -373,9 +377,14 @@ static void publish_owner(Work *work, size_t first, Issuance *issuances)
 int issuance_run(Work *work, const Plan *plan, Issuance *issuances, Error *reterr)
 {
         make_authorities(work, plan);
-        for (size_t i = 0; i < plan->n_steps; i++)
-                if (plan->steps[i].verb == STEP_PUBLISH)
-                        issuances[plan->steps[i].object].to_publish = true;
+        for (size_t i = 0; i < plan->n_steps; i++) {
+                const Step *step = &plan->steps[i];
+
+                if (step->verb == STEP_PUBLISH || step->verb == STEP_RETRY)
+                        issuances[step->object].to_publish = true;
+                if (step->verb == STEP_RETRY)
+                        issuances[step->object].is_retry = true;
+        }
         issue_all(work, plan, issuances);
         for (size_t i = 0; i < work->input.policy->n_certificates; i++) {
                 /* What was to be issued and was not is not published. */

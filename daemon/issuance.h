@@ -19,8 +19,10 @@ typedef enum IssuanceState {
 
 typedef struct Issuance {
         IssuanceState state;
-        bool to_publish; /* the plan has STEP_PUBLISH for it */
-        bool is_new;     /* a new leaf was issued for it */
+        bool to_publish; /* the plan has STEP_PUBLISH or STEP_RETRY for it */
+        bool is_retry;
+        bool is_new;       /* a new leaf was issued for it */
+        unsigned failures; /* of the set in a row, before this pass published it */
         uint32_t generation;
         CertFacts leaf; /* of ISSUED and later */
         uint8_t *csr;

@@ -4,6 +4,7 @@
 #include "common/events.h"
 #include "daemon/delivery.h"
 #include "daemon/issuance.h"
+#include "daemon/putback.h"
 #include "daemon/survey.h"
 
 #include <errno.h>
@@ -95,6 +96,8 @@ static int act(Work *work, const Plan *plan, Error *reterr)
         r = issuance_run(work, plan, issuances, reterr);
         if (r >= 0)
                 r = delivery_run(work, plan, issuances, reterr);
+        if (r >= 0)
+                r = putback_run(work, plan, issuances, reterr);
         /* A request is for one try, however it went. */
         for (size_t i = 0; i < n; i++)
                 work->memory->certificates[i].is_requested =

@@ -17,6 +17,9 @@
 extern char **environ;
 
 #define CONNECT_TIMEOUT_USEC (2 * USEC_PER_SEC)
+/* Workers and signers end when they were idle for 1 s. One that might be about to is left behind,
+ * and a new one is started, long before a request could cross its end. */
+#define IDLE_USEC (500 * USEC_PER_MSEC)
 
 static const char *program_name(PeerKind kind)
 {
@@ -220,14 +223,31 @@ static int open_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret,
         return enter(peers, TAKE_PTR(peer), reterr);
 }
 
+static void drop(Peers *peers, size_t index)
+{
+        Peer *peer = peers->items[index];
+
+        pthread_mutex_lock(&peers->lock);
+        peers->items[index] = peers->items[--peers->n];
+        pthread_mutex_unlock(&peers->lock);
+        peer_free(peer);
+}
+
 static int find_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret, Error *reterr)
 {
         Peer *peer = NULL;
         int r;
 
-        for (size_t i = 0; i < peers->n && !peer; i++)
-                if (peers->items[i]->kind == kind && strcmp(peers->items[i]->owner, owner) == 0)
-                        peer = peers->items[i];
+        for (size_t i = 0; i < peers->n && !peer; i++) {
+                if (peers->items[i]->kind != kind || strcmp(peers->items[i]->owner, owner) != 0)
+                        continue;
+                peer = peers->items[i];
+                if (!peer->is_lost && clock_boottime() - peer->used_boot_usec > IDLE_USEC) {
+                        drop(peers, i);
+                        peer = NULL;
+                        break;
+                }
+        }
         if (!peer) {
                 r = open_peer(peers, kind, owner, &peer, reterr);
                 if (r < 0)
@@ -235,6 +255,7 @@ static int find_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret,
         }
         if (peer->is_lost)
                 return error_set(reterr, peer->error.code, "%s", peer->error.text);
+        peer->used_boot_usec = clock_boottime();
         *ret = peer;
         return 0;
 }
@@ -294,6 +315,7 @@ int peer_receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
         int r = wire_receive(peer->fd, peer->message, usec_add(clock_boottime(), timeout_usec),
                              &error);
 
+        peer->used_boot_usec = clock_boottime();
         if (r < 0)
                 return lost(peer, &error, reterr);
         r = wire_get_reply(peer->message, verb, &error);

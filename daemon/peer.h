@@ -27,10 +27,11 @@ typedef struct Peer {
         int fd;
         pid_t pid; /* of a started program; 0 otherwise */
         PeerKind kind;
-        char *owner;      /* of a worker */
-        Message *message; /* the request that is built, then its reply */
-        bool is_lost;     /* a call failed below the level of replies: nothing more is asked */
-        Error error;      /* why it is lost */
+        char *owner;            /* of a worker */
+        int64_t used_boot_usec; /* when it was last asked or answered */
+        Message *message;       /* the request that is built, then its reply */
+        bool is_lost; /* a call failed below the level of replies: nothing more is asked */
+        Error error;  /* why it is lost */
 } Peer;
 
 /* The peers of one pass, opened when first asked for. */

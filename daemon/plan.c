@@ -183,7 +183,7 @@ static int judge_clusters(Work *work, Error *reterr)
                         .observed = &input->observation->clusters[c],
                         .set = &input->observation->sets[i],
                         .memory = &input->memory->clusters[c],
-                        .is_issuing = draft->is_issuing,
+                        .is_issuing = draft->is_issuing || draft->is_retrying,
                         .is_issuing_client = is_issuing_client(work, cluster),
                         .is_foreign = draft->is_foreign,
                         .check_all = input->check_all,
@@ -268,7 +268,11 @@ static int add_set_steps(Work *work, StepVerb verb, Error *reterr)
 {
         for (size_t i = 0; i < work->input->policy->n_certificates; i++) {
                 const Draft *draft = &work->drafts[i];
-                bool is_wanted = verb == STEP_PUBLISH ? draft->is_publishing : draft->is_issuing;
+                bool is_wanted =
+                        (verb == STEP_ISSUE && draft->is_issuing) ||
+                        (verb == STEP_RETRY && draft->is_retrying) ||
+                        (verb == STEP_PUBLISH && draft->is_publishing && !draft->is_retrying) ||
+                        (verb == STEP_PRUNE && (draft->is_issuing || draft->is_retrying));
                 int r;
 
                 if (!is_wanted)

@@ -124,8 +124,9 @@ static const char *login_reason(const ProofInput *input, bool is_proving)
 static void find_steps(const ProofInput *input, Proof *proof)
 {
         const ObservedCluster *observed = input->observed;
-        bool is_waiting =
-                !input->is_issuing && attempt_is_waiting(&input->memory->attempt, input->boot_usec);
+        bool is_waiting = !input->is_issuing &&
+                          attempt_is_waiting(&input->memory->attempt, input->boot_usec) &&
+                          !(observed->state == CLUSTER_RUNNING && is_changed(input));
 
         if ((observed->state != CLUSTER_DOWN && observed->state != CLUSTER_RUNNING) ||
             observed->override)
@@ -138,7 +139,7 @@ static void find_steps(const ProofInput *input, Proof *proof)
         if (observed->state == CLUSTER_DOWN)
                 return;
         proof->load = load_reason(input, proof->configure);
-        if (proof->load && is_waiting && !is_changed(input)) {
+        if (proof->load && is_waiting) {
                 proof->load = NULL;
                 proof->is_waiting = true;
         }

@@ -23,7 +23,7 @@ typedef struct ProofInput {
         const ObservedCluster *observed;
         const ObservedSet *set; /* of its certificate */
         const MemoryCluster *memory;
-        bool is_issuing;        /* its set gets a new leaf in this plan */
+        bool is_issuing;        /* its set gets another leaf in this plan */
         bool is_issuing_client; /* a client of verify.as does */
         bool is_foreign;        /* its set is not ours, or waits for the configuration file */
         bool check_all;

@@ -23,6 +23,7 @@ static const char *step_object(const Policy *policy, const Step *step, const cha
                 return step->object < policy->n_authorities ? policy->authorities[step->object].name
                                                             : "?";
         case STEP_ISSUE:
+        case STEP_RETRY:
         case STEP_PUBLISH:
         case STEP_PRUNE:
                 *ret_kind = "certificate";

@@ -63,7 +63,8 @@ static const char *served_word(const ObservedCluster *observed, const ObservedSe
 }
 
 /* The row's state: of a set that is published, how this cluster takes it, not how another does. */
-static const char *state_word(const PlanCertificate *certificate, const PlanCluster *cluster)
+static const char *state_word(const PlanCertificate *certificate, const PlanCluster *cluster,
+                              const ObservedSet *set)
 {
         if (!certificate)
                 return "?";
@@ -75,6 +76,9 @@ static const char *state_word(const PlanCertificate *certificate, const PlanClus
                 return "unseen";
         if (cluster->proof != PROOF_PROVEN)
                 return cluster_proof_name(cluster->proof);
+        /* What was refused was put back for all clusters of the set. */
+        if (set && set->refused > set->generation)
+                return certificate_state_name(CERTIFICATE_REFUSED);
         return cluster->health == HEALTH_OK ? "ok" : "problem";
 }
 
@@ -113,14 +117,15 @@ static void add_row(const Report *report, Table *table, size_t certificate, size
         else if (set && set->state != SET_UNKNOWN)
                 valid = "nothing";
         next_cell(report, planned, next);
-        table_add_row(table,
-                      (const char *const[TABLE_COLUMNS]){
-                              reader,
-                              state_word(planned, is_used ? report_cluster(report, cluster) : NULL),
-                              served,
-                              valid,
-                              next,
-                      });
+        table_add_row(
+                table,
+                (const char *const[TABLE_COLUMNS]){
+                        reader,
+                        state_word(planned, is_used ? report_cluster(report, cluster) : NULL, set),
+                        served,
+                        valid,
+                        next,
+                });
 }
 
 static size_t index_of(const Policy *policy, const PolicyCertificate *certificate)

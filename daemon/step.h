@@ -10,6 +10,7 @@
 typedef enum StepVerb {
         STEP_AUTHORITY, /* make the CA: object is an authority */
         STEP_ISSUE,     /* stage, issue and fill a new generation: a certificate */
+        STEP_RETRY,     /* switch to the generation that was refused once more: a certificate */
         STEP_PUBLISH,   /* preflight and switch; links and service file: a certificate */
         STEP_CONFIGURE, /* write the configuration file: a cluster */
         STEP_LOAD,      /* have the postmaster load: a cluster */

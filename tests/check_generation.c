@@ -42,7 +42,8 @@ START_TEST(knows_what_is_foreign_and_leaves_it)
         ck_assert_str_eq(error.text, seen.problem);
         ck_assert_int_eq(generation_publish(&item, 1, NULL), 0);
         ck_assert_int_eq(item.error.code, EEXIST);
-        ck_assert_int_eq(generation_back(&t.policy, "x", TEST_NOW, &number, NULL), -EEXIST);
+        ck_assert_int_eq(generation_back(&t.policy, seen.leaf.sha256, "x", TEST_NOW, &number, NULL),
+                         -EEXIST);
         ck_assert_int_eq(generation_prune(&t.policy, NULL), -EEXIST);
         ck_assert_msg(judge_run("ls -lR ssl | diff - before") == 0, "%s", judge_output);
 }
@@ -176,16 +177,24 @@ START_TEST(goes_back_and_marks_what_was_refused)
 {
         TestCertificate t;
         uint32_t number = 0;
+        static const uint8_t other[CERT_FINGERPRINT];
+        uint8_t served[CERT_FINGERPRINT];
 
         test_certificate(&t, POLICY_SERVER, "ssl");
         publish(&t.policy, false, TEST_NOW);
-        ck_assert_int_eq(generation_back(&t.policy, "why", TEST_NOW, &number, NULL), -ENOENT);
+        ck_assert_int_eq(look(&t.policy), SET_OURS);
+        memcpy(served, seen.leaf.sha256, sizeof served);
+        ck_assert_int_eq(generation_back(&t.policy, served, "why", TEST_NOW, &number, NULL),
+                         -ENOENT);
         ck_assert(!is_there("ssl/generation-1/refused"));
         publish(&t.policy, true, TEST_NOW);
-        ck_assert_int_eq(generation_back(&t.policy, "why", TEST_NOW + 60 * TEST_DAY, &number, NULL),
-                         -EKEYEXPIRED);
+        ck_assert_int_eq(
+                generation_back(&t.policy, served, "why", TEST_NOW + 60 * TEST_DAY, &number, NULL),
+                -EKEYEXPIRED);
         ck_assert(!is_there("ssl/generation-2/refused"));
-        ck_assert_int_eq(generation_back(&t.policy, "why", TEST_NOW, &number, NULL), 0);
+        ck_assert_int_eq(generation_back(&t.policy, other, "why", TEST_NOW, &number, NULL), -ENXIO);
+        ck_assert(!is_there("ssl/generation-2/refused"));
+        ck_assert_int_eq(generation_back(&t.policy, served, "why", TEST_NOW, &number, NULL), 0);
         ck_assert_uint_eq(number, 1);
         ck_assert_int_eq(look(&t.policy), SET_OURS);
         ck_assert_uint_eq(seen.generation, 1);
@@ -199,7 +208,7 @@ START_TEST(goes_back_and_marks_what_was_refused)
         ck_assert(is_there("ssl/generation-2/refused"));
         ck_assert_int_eq(look(&t.policy), SET_OURS);
         ck_assert_uint_eq(seen.refused, 0);
-        ck_assert_int_eq(generation_back(&t.policy, "again", TEST_NOW, &number, NULL), 0);
+        ck_assert_int_eq(generation_back(&t.policy, served, "again", TEST_NOW, &number, NULL), 0);
         ck_assert_uint_eq(number, 1);
 }
 END_TEST

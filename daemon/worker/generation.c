@@ -182,6 +182,31 @@ static void find_defects(const Look *look, ObservedSet *ret)
                 ret->defects |= SET_SERVICE;
 }
 
+/* Until when a refused generation can be tried again: its leaf's end, where the leaf is as the
+ * policy wants it and the bundle is the published one's; 0 otherwise. */
+static int64_t refused_until(const Look *look)
+{
+        const PolicyCertificate *certificate = look->store.certificate;
+        _cleanup_(file_bytes_done) FileBytes leaf = {0}, bundle = {0};
+        _cleanup_(cert_list_done) CertList chain = {0};
+        _cleanup_(closep) int fd = -1;
+        uint32_t defects = 0;
+        CertFacts facts;
+
+        if (look->refused <= look->store.current ||
+            store_open_generation(&look->store, look->refused, &fd, NULL, NULL) < 0 ||
+            fdio_read(fd, certificate->files[POLICY_CERTIFICATE], CERT_FILE_MAX, &leaf, NULL) < 0 ||
+            fdio_read(fd, certificate->files[POLICY_TRUST], CERT_FILE_MAX, &bundle, NULL) < 0 ||
+            cert_list_parse(leaf.data, leaf.size, &chain, NULL) < 0 ||
+            compare_leaf(certificate, chain.items[0], &defects, NULL) < 0 || defects ||
+            cert_facts(chain.items[0], &facts, NULL) < 0)
+                return 0;
+        if (bundle.size != look->files[POLICY_TRUST].size ||
+            memcmp(bundle.data, look->files[POLICY_TRUST].data, bundle.size) != 0)
+                return 0;
+        return facts.not_after_usec;
+}
+
 /* Reads what current names. The leaf is told also where something else is wrong. */
 static int judge_published(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
                            size_t *ret_n_anchors, Error *error)
@@ -270,6 +295,7 @@ int generation_observe(const Policy *policy, const PolicyCertificate *certificat
         ret->state = look.store.state;
         ret->generation = look.store.current;
         ret->refused = look.refused;
+        ret->refused_until_usec = refused_until(&look);
         ret->key_made_usec = look.store.manifest.key_made_usec;
         return judge(&look, ret, ret_anchors, ret_n_anchors, reterr);
 }
@@ -306,15 +332,16 @@ int generation_publish(PublishItem *items, size_t n, Error *reterr)
         return publication_run(items, n, reterr);
 }
 
-int generation_back(const PolicyCertificate *certificate, const char *reason, int64_t now_usec,
-                    uint32_t *ret_generation, Error *reterr)
+int generation_back(const PolicyCertificate *certificate, const uint8_t served[CERT_FINGERPRINT],
+                    const char *reason, int64_t now_usec, uint32_t *ret_generation, Error *reterr)
 {
         _cleanup_(store_done) Store store = STORE_EMPTY;
         int r = store_open(certificate, STORE_WRITE, &store, reterr);
 
         if (r == 0)
                 r = store_check_ours(&store, reterr);
-        return r < 0 ? r : publication_back(&store, reason, now_usec, ret_generation, reterr);
+        return r < 0 ? r
+                     : publication_back(&store, served, reason, now_usec, ret_generation, reterr);
 }
 
 int generation_prune(const PolicyCertificate *certificate, Error *reterr)

@@ -43,11 +43,12 @@ int generation_fill(const PolicyCertificate *certificate, uint32_t generation,
  * names and its service file. For many sets each file system is synced once, for few each file. */
 int generation_publish(PublishItem *items, size_t n, Error *reterr);
 
-/* Switches back to the previous generation and marks the present one refused with the reason.
- * -ENOENT where there is none to go back to, -EKEYEXPIRED where that one has expired, -EINVAL where
- * it fails preflight: then nothing is changed. */
-int generation_back(const PolicyCertificate *certificate, const char *reason, int64_t now_usec,
-                    uint32_t *ret_generation, Error *reterr);
+/* Switches back to the previous generation, whose leaf must be the one that is served, and marks
+ * the present one refused with the reason. -ENOENT where there is none to go back to, -ENXIO where
+ * another one is served, -EKEYEXPIRED where it has expired, -EINVAL where it fails preflight: then
+ * nothing is changed. */
+int generation_back(const PolicyCertificate *certificate, const uint8_t served[CERT_FINGERPRINT],
+                    const char *reason, int64_t now_usec, uint32_t *ret_generation, Error *reterr);
 
 /* Removes generations older than the previous one, keys first. Returns 1 where any was removed. */
 int generation_prune(const PolicyCertificate *certificate, Error *reterr);

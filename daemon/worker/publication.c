@@ -5,10 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
 
 enum {
-        PUBLICATION_ITEMS_MAX = 256, /* each holds two or three descriptors */
         /* From so many sets on a file system is synced as a whole: that also waits for other
          * programs' dirty pages, so for a few sets their files are synced. */
         PUBLICATION_MANY = 8,
@@ -51,10 +51,16 @@ static int find_staged(Publication *publication, Error *reterr)
 
                 if (store->has_current && number <= store->current)
                         break;
-                if (store_is_refused(store, number) ||
+                bool is_refused = store_is_refused(store, number);
+
+                if ((is_refused && !publication->item->retry) ||
                     store_open_generation(store, number, &fd, NULL, NULL) < 0 ||
                     faccessat(fd, certificate, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
                         continue;
+                /* Without its mark it is one that waits to be published, also after a crash here.
+                 */
+                if (is_refused && unlinkat(fd, STORE_REFUSED, 0) < 0)
+                        return error_set(reterr, errno, "cannot remove the mark of a refusal: %m");
                 publication->fd = TAKE_FD(fd);
                 publication->is_staged = true;
                 publication->item->generation = number;
@@ -274,8 +280,8 @@ int publication_run(PublishItem *items, size_t n, Error *reterr)
 {
         _cleanup_(freep) Publication *publications = NULL;
 
-        if (n > PUBLICATION_ITEMS_MAX)
-                return error_set(reterr, E2BIG, "more than %d sets at once", PUBLICATION_ITEMS_MAX);
+        if (n > WIRE_PUBLISH_MAX)
+                return error_set(reterr, E2BIG, "more than %d sets at once", WIRE_PUBLISH_MAX);
         publications = calloc(n + 1, sizeof *publications);
         if (!publications)
                 return error_oom(reterr);
@@ -304,8 +310,8 @@ static int mark_refused(const Store *store, const char *reason, Error *reterr)
         return r < 0 ? r : fdio_sync(store->current_fd, "the generation's directory", reterr);
 }
 
-int publication_back(const Store *store, const char *reason, int64_t now_usec, uint32_t *ret_number,
-                     Error *reterr)
+int publication_back(const Store *store, const uint8_t served[CERT_FINGERPRINT], const char *reason,
+                     int64_t now_usec, uint32_t *ret_number, Error *reterr)
 {
         const PolicyCertificate *certificate = store->certificate;
         _cleanup_(closep) int fd = -1;
@@ -325,6 +331,11 @@ int publication_back(const Store *store, const char *reason, int64_t now_usec, u
                              store_generation_name(number, name));
                 return r == -EKEYEXPIRED ? r : -EINVAL;
         }
+        if (memcmp(leaf.sha256, served, CERT_FINGERPRINT) != 0)
+                return error_set(reterr, ENXIO,
+                                 "the earlier generation %" PRIu32 " in %s is not what "
+                                 "PostgreSQL serves",
+                                 number, certificate->directory);
         r = mark_refused(store, reason, reterr);
         if (r == 0)
                 r = switch_current(store, number, reterr);

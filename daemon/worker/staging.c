@@ -36,7 +36,8 @@ int staging_discard(const Store *store, Error *reterr)
 
                 if (store->has_current && number <= store->current)
                         continue;
-                if (!store_is_refused(store, number))
+                /* Of those that were refused the newest alone is of use. */
+                if (!store_is_refused(store, number) || i + 1 < store->n_numbers)
                         r = removal_generation(store, number, reterr);
         }
         return r < 0 ? r : 0;

@@ -138,9 +138,9 @@ static int on_fill(void *userdata, int fd, uint64_t tag, Message *request, Messa
         return r < 0 ? r : generation_fill(certificate, generation, &chain, &bundle, reterr);
 }
 
-/* The names of a request that is nothing but names. */
-static int get_names(Worker *worker, Message *request, PublishItem **ret, size_t *ret_n,
-                     Error *reterr)
+/* The names of a request that is nothing but names, each with a flag where has_retry. */
+static int get_names(Worker *worker, Message *request, bool has_retry, PublishItem **ret,
+                     size_t *ret_n, Error *reterr)
 {
         size_t n = 0, limit = worker->program.policy->n_certificates;
         _cleanup_(freep) PublishItem *items = calloc(limit + 1, sizeof *items);
@@ -151,7 +151,8 @@ static int get_names(Worker *worker, Message *request, PublishItem **ret, size_t
                 if (n == limit)
                         return error_set(reterr, E2BIG, "more names than the policy has");
                 items[n].now_usec = now;
-                r = find_certificate(worker, request, &items[n++].certificate, reterr);
+                r = find_certificate(worker, request, &items[n].certificate, reterr);
+                items[n++].retry = has_retry && wire_get_u8(request) == 1;
         }
         if (r >= 0)
                 r = wire_end(request, reterr);
@@ -171,7 +172,7 @@ static int on_publish(void *userdata, int fd, uint64_t tag, Message *request, Me
         int r = program_policy(&worker->program, tag, reterr);
 
         if (r >= 0)
-                r = get_names(worker, request, &items, &n, reterr);
+                r = get_names(worker, request, true, &items, &n, reterr);
         if (r >= 0)
                 r = generation_publish(items, n, reterr);
         for (size_t i = 0; r >= 0 && i < n; i++) {
@@ -198,7 +199,7 @@ static int on_prune(void *userdata, int fd, uint64_t tag, Message *request, Mess
         int r = program_policy(&worker->program, tag, reterr);
 
         if (r >= 0)
-                r = get_names(worker, request, &items, &n, reterr);
+                r = get_names(worker, request, false, &items, &n, reterr);
         for (size_t i = 0; r >= 0 && i < n; i++)
                 r = generation_prune(items[i].certificate, reterr);
         return r < 0 ? r : 0;
@@ -209,6 +210,7 @@ static int on_back(void *userdata, int fd, uint64_t tag, Message *request, Messa
 {
         Worker *worker = userdata;
         const PolicyCertificate *certificate;
+        uint8_t served[CERT_FINGERPRINT];
         uint32_t generation = 0;
         const char *reason;
         int r = program_policy(&worker->program, tag, reterr);
@@ -217,10 +219,12 @@ static int on_back(void *userdata, int fd, uint64_t tag, Message *request, Messa
                 r = find_certificate(worker, request, &certificate, reterr);
         if (r < 0)
                 return r;
+        wire_get_raw(request, served, sizeof served);
         reason = wire_get_text(request, REASON_MAX);
         r = wire_end(request, reterr);
         if (r >= 0)
-                r = generation_back(certificate, reason, clock_realtime(), &generation, reterr);
+                r = generation_back(certificate, served, reason, clock_realtime(), &generation,
+                                    reterr);
         if (r >= 0)
                 wire_put_u32(reply, generation);
         return r;
@@ -231,14 +235,18 @@ static int on_configure(void *userdata, int fd, uint64_t tag, Message *request, 
 {
         Worker *worker = userdata;
         const PolicyCluster *cluster;
+        bool is_wanted;
         int r = program_policy(&worker->program, tag, reterr);
 
         if (r >= 0)
                 r = find_cluster(worker, request, &cluster, reterr);
+        if (r < 0)
+                return r;
+        is_wanted = wire_get_u8(request) == 1;
+        r = wire_end(request, reterr);
         if (r >= 0)
-                r = wire_end(request, reterr);
-        if (r >= 0)
-                r = configuration_write(cluster, reterr);
+                r = is_wanted ? configuration_write(cluster, reterr)
+                              : configuration_remove(cluster, reterr);
         if (r < 0)
                 return r;
         wire_put_u8(reply, (uint8_t)r);
