@@ -204,6 +204,35 @@ START_TEST(owes_the_proof_where_the_server_hangs)
 }
 END_TEST
 
+START_TEST(looks_at_the_others_where_some_hang)
+{
+        PolicyCluster down = postgres.cluster;
+        const PolicyCluster *many[9];
+        ObservedCluster observed[ELEMENTSOF(many)];
+        Postmaster postmaster;
+        int64_t before;
+
+        write_ours();
+        postgres_start("");
+        postgres_find(&postmaster);
+        kill(postmaster.pid, SIGSTOP);
+        postgres.cluster.timeout_usec = 300 * USEC_PER_MSEC;
+        down.data_directory = postgres.directory;
+        for (size_t i = 0; i < ELEMENTSOF(many); i++)
+                many[i] = &postgres.cluster;
+        many[8] = &down;
+        before = clock_boottime();
+        ck_assert_int_eq(
+                cluster_observe(many, ELEMENTSOF(many), postgres_within(9000), observed, NULL), 0);
+        ck_assert_int_lt(clock_boottime() - before, 1500 * USEC_PER_MSEC);
+        ck_assert_int_eq(observed[0].served.outcome, HANDSHAKE_TIMEOUT);
+        ck_assert_int_eq(observed[8].state, CLUSTER_DOWN);
+        for (size_t i = 0; i < ELEMENTSOF(many); i++)
+                observed_cluster_done(&observed[i]);
+        kill(postmaster.pid, SIGCONT);
+}
+END_TEST
+
 START_TEST(owes_the_proof_where_the_server_is_down)
 {
         ObservedCluster observed;
@@ -291,6 +320,7 @@ static Suite *suite(void)
         tcase_add_test(c, tells_only_of_the_last_reload);
         tcase_add_loop_test(c, tells_first_who_else_decides, 0, 2);
         tcase_add_test(c, owes_the_proof_where_the_server_hangs);
+        tcase_add_test(c, looks_at_the_others_where_some_hang);
         tcase_add_test(c, owes_the_proof_where_the_server_is_down);
         tcase_add_test(c, cannot_verify_without_tcp);
         tcase_add_loop_test(c, tells_the_first_failure_of_all_that_verify_asks, 0, 4);
