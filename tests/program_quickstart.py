@@ -31,7 +31,7 @@ class Quickstart(Scene):
         done = self.quickstart("--keep")
         self.assertEqual(done.returncode, 0, done.stdout[-6000:] + done.stderr[-2000:])
         connect, end = re.search(r"Connect:\n(.*)\nEnd it:\n(.*)\n", done.stdout, re.S).groups()
-        pid = int(re.search(r"kill (\d+)", end).group(1))
+        pid = int(re.search(r"kill -INT (\d+)", end).group(1))
         try:
             again = run("bash", "-ec", connect.replace("psql ", "psql -XAtc 'select 1' "))
             self.assertIn("1", again.stdout.split("\n"))
