@@ -95,8 +95,10 @@ static void add_steps(const Report *report, Text *text)
                 _cleanup_(text_done) Text line = {0};
                 const char *kind, *name = step_object(report->policy, step, &kind);
 
-                text_addf(&line, "%s %s %s%s: %s", step_verb_name(step->verb), kind, name,
-                          step->rekey ? ", with a new key" : "", step->reason ? step->reason : "");
+                text_addf(&line, "%s %s %s%s: %s",
+                          step->verb == STEP_AUTHORITY ? "make" : step_verb_name(step->verb), kind,
+                          name, step->rekey ? ", with a new key" : "",
+                          step->reason ? step->reason : "");
                 text->failed |= line.failed;
                 table_add_paragraph(text, 2, text_content(&line));
         }

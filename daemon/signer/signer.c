@@ -20,6 +20,7 @@
 typedef struct Signer {
         Program program;
         State state;
+        bool is_open; /* the state is: it is not before a CA was made */
         Mint *mint;
         Ledger *ledger;
         Ca ca;
@@ -47,6 +48,40 @@ static void tell_made(const char *authority, const ObservedAuthority *observed)
                   until);
 }
 
+static void signer_forget(Signer *signer)
+{
+        ca_close(&signer->ca);
+        signer->ledger = ledger_close(signer->ledger);
+        signer->mint = mint_free(signer->mint);
+        state_close(&signer->state);
+}
+
+static void signer_close(Signer *signer)
+{
+        signer_forget(signer);
+        program_done(&signer->program);
+}
+
+/* Opens the state. -ENOENT where it is missing and not to be made: to look changes nothing. */
+static int signer_open(Signer *signer, bool make, Error *reterr)
+{
+        int r;
+
+        if (signer->is_open)
+                return 0;
+        r = state_open(signer->program.state_dir, make, LOCK_WAIT_USEC, &signer->state, reterr);
+        if (r >= 0)
+                r = mint_new(&signer->mint, reterr);
+        if (r >= 0)
+                r = ledger_open(signer->state.fd, &signer->ledger, reterr);
+        if (r >= 0)
+                r = ca_open(signer->state.fd, signer->ledger, signer->mint, &signer->ca, reterr);
+        signer->is_open = r >= 0;
+        if (r < 0)
+                signer_forget(signer);
+        return r;
+}
+
 /* Looks at an authority of the policy, and makes its first CA where that is asked for. */
 static int answer_authority(Signer *signer, const char *name, bool make, Message *reply,
                             Error *reterr)
@@ -58,6 +93,13 @@ static int answer_authority(Signer *signer, const char *name, bool make, Message
 
         if (!authority)
                 return error_set(reterr, ENOENT, "the policy has no authority %s", name);
+        r = signer_open(signer, make, reterr);
+        if (r == -ENOENT && !make) {
+                observation_put_authority(reply, &observed);
+                return 0;
+        }
+        if (r < 0)
+                return r;
         if (make) {
                 made = ca_make(&signer->ca, authority, now_usec,
                                signer->program.policy->backdate_usec, reterr);
@@ -119,6 +161,8 @@ static int answer_issue(Signer *signer, uint64_t tag, Message *request, Message 
         if (r >= 0)
                 r = program_policy(&signer->program, tag, reterr);
         if (r >= 0)
+                r = signer_open(signer, false, reterr);
+        if (r >= 0)
                 r = issue_make(batch, &signer->ca, signer->program.policy, clock_realtime(),
                                reterr);
         if (r < 0)
@@ -147,31 +191,6 @@ static const WireEntry requests[] = {
         {WIRE_ISSUE, handle_issue},
 };
 
-static int signer_open(Signer *signer, Error *reterr)
-{
-        int r;
-
-        if (!signer->program.state_dir)
-                return error_set(reterr, EINVAL, "--state-dir is missing");
-        r = state_open(signer->program.state_dir, LOCK_WAIT_USEC, &signer->state, reterr);
-        if (r >= 0)
-                r = mint_new(&signer->mint, reterr);
-        if (r >= 0)
-                r = ledger_open(signer->state.fd, &signer->ledger, reterr);
-        if (r >= 0)
-                r = ca_open(signer->state.fd, signer->ledger, signer->mint, &signer->ca, reterr);
-        return r;
-}
-
-static void signer_close(Signer *signer)
-{
-        ca_close(&signer->ca);
-        ledger_close(signer->ledger);
-        mint_free(signer->mint);
-        state_close(&signer->state);
-        program_done(&signer->program);
-}
-
 int main(int argc, char *argv[])
 {
         _cleanup_(signer_close) Signer signer = {
@@ -179,10 +198,16 @@ int main(int argc, char *argv[])
                 .ca.fd = -1,
         };
         Error error = {0};
+        int r;
 
         if (program_start(&signer.program, "pgcertd-signer", argc, argv) < 0)
                 return EXIT_FAILURE;
-        if (signer_open(&signer, &error) < 0) {
+        if (!signer.program.state_dir) {
+                log_plain(LOG_ERR, "--state-dir is missing");
+                return EXIT_FAILURE;
+        }
+        r = signer_open(&signer, false, &error);
+        if (r < 0 && r != -ENOENT) {
                 log_plain(LOG_ERR, "%s", error.text);
                 return EXIT_FAILURE;
         }

@@ -59,13 +59,13 @@ static int sync_parent(int fd, Error *reterr)
         return r < 0 ? r : fdio_sync(parent_fd, "the parent of the state directory", reterr);
 }
 
-int state_open(const char *path, int64_t wait_usec, State *ret, Error *reterr)
+int state_open(const char *path, bool make, int64_t wait_usec, State *ret, Error *reterr)
 {
         _cleanup_(state_close) State state = {.fd = -1, .lock_fd = -1};
-        bool is_made = mkdir(path, 0700) == 0;
+        bool is_made = make && mkdir(path, 0700) == 0;
         int r;
 
-        if (!is_made && errno != EEXIST)
+        if (make && !is_made && errno != EEXIST)
                 return error_set(reterr, errno, "cannot make the state directory %s: %m", path);
         r = fdio_open_directory(AT_FDCWD, path, &state.fd, reterr);
         if (r >= 0 && is_made)

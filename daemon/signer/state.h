@@ -1,5 +1,5 @@
 /*
- * The signer's state directory: made where it is missing, locked while the program runs.
+ * The signer's state directory: made when a CA is, locked while the program runs.
  */
 #pragma once
 
@@ -10,7 +10,8 @@ typedef struct State {
         int lock_fd;
 } State;
 
-/* Opens the directory, made 0700 where it is missing, and takes DIR/lock, waiting at most wait_usec
- * for another signer. -EWOULDBLOCK then; the sentence names its process. */
-int state_open(const char *path, int64_t wait_usec, State *ret, Error *reterr);
+/* Opens the directory, made 0700 where it is missing and `make`, and takes DIR/lock, waiting at
+ * most wait_usec for another signer: -EWOULDBLOCK then, and the sentence names its process. -ENOENT
+ * where it is missing and not to be made. */
+int state_open(const char *path, bool make, int64_t wait_usec, State *ret, Error *reterr);
 void state_close(State *state);
