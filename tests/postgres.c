@@ -81,7 +81,7 @@ static uint16_t free_port(void)
         return ntohs(address.sin_port);
 }
 
-static int run_list(const char *format, va_list ap)
+_printf_(1, 0) static int run_list(const char *format, va_list ap)
 {
         char *command = NULL, *whole = NULL;
         size_t size;

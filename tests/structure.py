@@ -34,7 +34,7 @@ LEVELS = [
 
 # Who may use an outside library's headers.
 OWNERS = {
-    "libpq-fe.h": "daemon/worker/login",
+    "libpq-fe.h": "daemon/worker/session",
     "yaml.h": "common/yaml*",
     "openssl/ssl.h": "daemon/worker/handshake",
     "openssl/": "common/crypto common/key common/cert common/crl common/csr common/extension "

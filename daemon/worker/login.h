@@ -1,7 +1,5 @@
 /*
- * Logins over libpq as a client would make them (the only module that uses libpq), each with its
- * own deadline: libpq's connect_timeout does nothing in the asynchronous interface. No environment
- * variable, service file or ~/.postgresql decides: every parameter is given.
+ * Logins as a client would make them, each with its own deadline, and the owner's own queries.
  */
 #pragma once
 

@@ -181,21 +181,6 @@ static const char *find_field(const char *fields, size_t size, char letter)
         return "";
 }
 
-/* Which errors are a refusal by pg_hba.conf, by SQLSTATE and routine: the texts may be translated.
- * A role that does not exist is 28000 too, but is told after the rules let the connection pass. */
-static StartupOutcome judge_error(const char *sqlstate, const char *routine)
-{
-        static const char *const unrelated[] = {"08", "0A", "53", "57", "58", "F0", "XX"};
-
-        if (strcmp(sqlstate, "28000") == 0)
-                return strcmp(routine, "InitializeSessionUserId") == 0 ? STARTUP_ACCEPTED
-                                                                       : STARTUP_REFUSED;
-        for (size_t i = 0; i < ELEMENTSOF(unrelated); i++)
-                if (strncmp(sqlstate, unrelated[i], 2) == 0)
-                        return STARTUP_UNAVAILABLE;
-        return strlen(sqlstate) == STARTUP_SQLSTATE ? STARTUP_ACCEPTED : STARTUP_UNAVAILABLE;
-}
-
 static void conclude(StartupResult *ret, StartupOutcome outcome, const char *words)
 {
         ret->outcome = outcome;
@@ -218,7 +203,9 @@ static void read_error(int fd, size_t size, int64_t deadline_usec, StartupResult
                 return;
         }
         snprintf(ret->sqlstate, sizeof ret->sqlstate, "%s", find_field(fields, size, 'C'));
-        conclude(ret, judge_error(ret->sqlstate, find_field(fields, size, 'R')),
+        /* By SQLSTATE, for texts may be translated: pg_hba.conf rejects, or has no entry. What the
+         * rules let pass is told by an authentication message before any error. */
+        conclude(ret, strcmp(ret->sqlstate, "28000") == 0 ? STARTUP_REFUSED : STARTUP_UNAVAILABLE,
                  find_field(fields, size, 'M'));
 }
 
