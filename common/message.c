@@ -132,6 +132,15 @@ uint8_t wire_get_u8(Message *message)
         return value;
 }
 
+bool wire_get_flag(Message *message)
+{
+        uint8_t value = wire_get_u8(message);
+
+        if (value > 1)
+                message->bad = true;
+        return value == 1;
+}
+
 uint32_t wire_get_u32(Message *message)
 {
         uint32_t value;

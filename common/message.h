@@ -88,6 +88,7 @@ size_t wire_room(const Message *message); /* bytes that still fit */
 
 /* Reading. */
 uint8_t wire_get_u8(Message *message);
+bool wire_get_flag(Message *message); /* a u8 of 0 or 1; another one is bad */
 uint32_t wire_get_u32(Message *message);
 int64_t wire_get_i64(Message *message);
 /* A text of at most max bytes without NUL, in place: valid while the message is. Never NULL. */

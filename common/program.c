@@ -96,10 +96,11 @@ int program_policy(Program *program, uint64_t tag, Error *reterr)
                 if (errors.n > 0) {
                         char text[ERROR_TEXT_MAX + ERROR_FILE_MAX];
 
-                        error_set(reterr, EINVAL, "the policy is broken: %s",
-                                  error_format(&errors.items[0], text, sizeof text));
+                        r = error_set(reterr, EINVAL, "the policy is broken: %s",
+                                      error_format(&errors.items[0], text, sizeof text));
                 } else {
-                        error_set(reterr, -r, "cannot read the policy %s", program->policy_file);
+                        r = error_set(reterr, -r, "cannot read the policy %s",
+                                      program->policy_file);
                 }
                 errors_done(&errors);
                 return r;

@@ -35,7 +35,7 @@ static int receive_known(const Policy *policy, int fd, Message *request, Known *
         if (!known->digests || !known->has)
                 return error_oom(reterr);
         for (size_t i = 0; i < limit; i++) {
-                bool last = wire_get_u8(request) == 1;
+                bool last = wire_get_flag(request);
                 int r;
 
                 while (wire_more(request)) {

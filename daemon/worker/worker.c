@@ -81,7 +81,7 @@ static int on_stage(void *userdata, int fd, uint64_t tag, Message *request, Mess
                 r = find_certificate(worker, request, &certificate, reterr);
         if (r < 0)
                 return r;
-        rekey = wire_get_u8(request) == 1;
+        rekey = wire_get_flag(request);
         r = wire_end(request, reterr);
         if (r >= 0)
                 r = generation_stage(certificate, rekey, clock_realtime(), &generation, &csr,
@@ -138,21 +138,31 @@ static int on_fill(void *userdata, int fd, uint64_t tag, Message *request, Messa
         return r < 0 ? r : generation_fill(certificate, generation, &chain, &bundle, reterr);
 }
 
-/* The names of a request that is nothing but names, each with a flag where has_retry. */
+/* The names of a request that is nothing but names, each once, and with a flag where has_retry. */
 static int get_names(Worker *worker, Message *request, bool has_retry, PublishItem **ret,
                      size_t *ret_n, Error *reterr)
 {
-        size_t n = 0, limit = worker->program.policy->n_certificates;
-        _cleanup_(freep) PublishItem *items = calloc(limit + 1, sizeof *items);
+        const Policy *policy = worker->program.policy;
+        _cleanup_(freep) PublishItem *items = calloc(policy->n_certificates + 1, sizeof *items);
+        _cleanup_(freep) bool *seen = calloc(policy->n_certificates + 1, sizeof *seen);
         int64_t now = clock_realtime();
-        int r = items ? 0 : error_oom(reterr);
+        size_t n = 0;
+        int r = items && seen ? 0 : error_oom(reterr);
 
         while (r >= 0 && wire_more(request)) {
-                if (n == limit)
-                        return error_set(reterr, E2BIG, "more names than the policy has");
-                items[n].now_usec = now;
-                r = find_certificate(worker, request, &items[n].certificate, reterr);
-                items[n++].retry = has_retry && wire_get_u8(request) == 1;
+                const PolicyCertificate *certificate;
+
+                r = find_certificate(worker, request, &certificate, reterr);
+                if (r < 0)
+                        return r;
+                /* A second one would wait for the lock that the first holds. */
+                if (seen[certificate - policy->certificates])
+                        return error_set(reterr, EINVAL, "the certificate %s is named twice",
+                                         certificate->name);
+                seen[certificate - policy->certificates] = true;
+                items[n++] = (PublishItem){.certificate = certificate,
+                                           .now_usec = now,
+                                           .retry = has_retry && wire_get_flag(request)};
         }
         if (r >= 0)
                 r = wire_end(request, reterr);
@@ -242,7 +252,7 @@ static int on_configure(void *userdata, int fd, uint64_t tag, Message *request, 
                 r = find_cluster(worker, request, &cluster, reterr);
         if (r < 0)
                 return r;
-        is_wanted = wire_get_u8(request) == 1;
+        is_wanted = wire_get_flag(request);
         r = wire_end(request, reterr);
         if (r >= 0)
                 r = is_wanted ? configuration_write(cluster, reterr)
