@@ -1,6 +1,7 @@
 /*
  * For unit tests of published files: a CA of the test's own in memory, leaves signed with it, and a
- * PolicyCertificate made by hand whose directory lies in the judge's. Time is given: TEST_NOW.
+ * PolicyCertificate made by hand whose directory lies in the judge's. Time is given: TEST_NOW, or
+ * what issuing_setup_at() is told.
  */
 #pragma once
 
@@ -65,7 +66,7 @@ static void issuing_end(X509 *certificate)
         ck_assert_int_gt(X509_sign(certificate, issuing.key, EVP_sha256()), 0);
 }
 
-static void issuing_setup(void)
+static void issuing_setup_at(int64_t now)
 {
         static char type[] = "CN", value[] = "root";
         static PolicyAttribute cn = {type, value};
@@ -73,12 +74,17 @@ static void issuing_setup(void)
         X509 *ca;
 
         ck_assert_int_eq(key_new(KEY_ECDSA_P256, &issuing.key, NULL), 0);
-        ca = issuing_begin(issuing.key, &subject, TEST_NOW - TEST_DAY, TEST_NOW + 1000 * TEST_DAY);
+        ca = issuing_begin(issuing.key, &subject, now - TEST_DAY, now + 1000 * TEST_DAY);
         issuing_add(ca, extension_ca(true));
         issuing_add(ca, extension_ca_usage());
         issuing_identify(ca, issuing.key_id);
         issuing_end(ca);
         issuing.ca = ca;
+}
+
+_unused_ static void issuing_setup(void)
+{
+        issuing_setup_at(TEST_NOW);
 }
 
 static void issuing_teardown(void)
@@ -112,7 +118,7 @@ typedef struct TestCertificate {
         char directory[256];
 } TestCertificate;
 
-static void test_certificate(TestCertificate *ret, PolicyUse use, const char *directory)
+_unused_ static void test_certificate(TestCertificate *ret, PolicyUse use, const char *directory)
 {
         static char certificate_name[] = "server.crt", key_name[] = "server.key";
         static char trust_name[] = "root.crt", name[] = "main", host[] = "db1.example.com";
