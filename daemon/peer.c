@@ -217,8 +217,10 @@ static int open_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret,
         r = peers->places.sockets ? reach(&peers->places, kind, peer, &error)
                                   : start(&peers->places, kind, peer, &error);
         /* One that cannot be opened is remembered too, so that it is not waited for again. */
-        if (r < 0)
-                peer_lose(peer, &error);
+        if (r < 0) {
+                peer->is_lost = true;
+                peer->error = error;
+        }
         *ret = peer;
         return enter(peers, TAKE_PTR(peer), reterr);
 }

@@ -144,27 +144,41 @@ static int take_message(Message *message, const Policy *policy, uid_t uid, Obser
         return r < 0 ? r : wire_end(message, reterr);
 }
 
+/* A peer that tells nonsense: nothing more is asked of it. */
+static int lose(Peer *peer, const Error *error, Error *reterr)
+{
+        int r = peer_lose(peer, error);
+
+        if (reterr)
+                *reterr = peer->error;
+        return r;
+}
+
 static int ask_owner(Peers *peers, const Policy *policy, const PolicyCertificate *certificate,
                      Observation *observation, bool *seen, Error *reterr)
 {
         uid_t uid = certificate->owner_uid;
         size_t limit = policy->n_certificates + policy->n_clusters + 1;
+        Error error = {0};
         Peer *peer;
         int r = peers_worker(peers, certificate->owner, uid, &peer, reterr);
 
         if (r >= 0)
                 r = send_known(peer, policy, uid, observation, reterr);
-        for (size_t i = 0; r >= 0 && i <= limit; i++) {
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i <= limit; i++) {
                 r = peer_receive(peer, WIRE_OBSERVE, OBSERVE_TIMEOUT_USEC, reterr);
                 if (r < 0)
                         return r;
-                r = take_message(peer->message, policy, uid, observation, seen, reterr);
+                r = take_message(peer->message, policy, uid, observation, seen, &error);
+                if (r < 0)
+                        return lose(peer, &error, reterr);
                 if (r == 1)
                         return 0;
-                if (r < 0 && reterr)
-                        peer_lose(peer, reterr);
         }
-        return r < 0 ? r : error_set(reterr, EBADMSG, "a worker told more than it has");
+        error_set(&error, EBADMSG, "it told more than it has");
+        return lose(peer, &error, reterr);
 }
 
 static void survey_owner(Peers *peers, const Policy *policy, const PolicyCertificate *certificate,
