@@ -176,9 +176,9 @@ int wire_listen(const char *path, mode_t mode, int *ret_fd, Error *reterr)
         /* The mode is set before anybody can connect: nothing listens until then. */
         if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
                 return error_set(reterr, errno, "cannot bind to %s: %m", path);
-        if (chmod(path, mode) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
-                r = error_set(reterr, errno, "cannot listen on %s: %m", path);
-                unlink(path);
+        if (chmod(address.sun_path, mode) < 0 || listen(fd, LISTEN_BACKLOG) < 0) {
+                r = error_set(reterr, errno, "cannot listen on %s: %m", address.sun_path);
+                unlink(address.sun_path);
                 return r;
         }
         *ret_fd = TAKE_FD(fd);
