@@ -25,8 +25,8 @@ LEVELS = [
     "daemon/memory daemon/step daemon/health daemon/proof daemon/issuer daemon/due daemon/draft "
     "daemon/plan daemon/historyline daemon/record daemon/table daemon/instance daemon/wake "
     "daemon/worker/* daemon/signer/*",
-    "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/pass "
-    "daemon/report* daemon/finding",
+    "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/putback "
+    "daemon/pass daemon/report* daemon/finding",
     "daemon/state daemon/news daemon/keeper",
     "daemon/control* daemon/answer daemon/metrics daemon/notify",
     "daemon/pgcertd daemon/ctl/*",
