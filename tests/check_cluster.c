@@ -254,6 +254,20 @@ START_TEST(owes_the_proof_where_the_server_is_down)
 }
 END_TEST
 
+START_TEST(owes_the_proof_where_the_server_was_restarted_meanwhile)
+{
+        ProveResult result;
+
+        write_ours();
+        postgres_start("");
+        postgres_must("(sleep 0.2; pg_ctl -w -m immediate -l log restart) >/dev/null 2>&1 &");
+        /* Refused while it is down ends the wait, too: then it is down. */
+        result = prove(other, 3000);
+        expect(&result, PROVE_OWED, "");
+        postgres_must("until psql -XAtc 'select 1'; do sleep 0.05; done");
+}
+END_TEST
+
 START_TEST(cannot_verify_without_tcp)
 {
         ObservedCluster observed;
@@ -322,6 +336,7 @@ static Suite *suite(void)
         tcase_add_test(c, owes_the_proof_where_the_server_hangs);
         tcase_add_test(c, looks_at_the_others_where_some_hang);
         tcase_add_test(c, owes_the_proof_where_the_server_is_down);
+        tcase_add_test(c, owes_the_proof_where_the_server_was_restarted_meanwhile);
         tcase_add_test(c, cannot_verify_without_tcp);
         tcase_add_loop_test(c, tells_the_first_failure_of_all_that_verify_asks, 0, 4);
         suite_add_tcase(s, c);

@@ -211,7 +211,7 @@ START_TEST(gives_no_verdict_on_a_standby_that_takes_nobody)
 {
         LoginResult result;
 
-        /* Versions before 14 say "starting up", later ones "not accepting connections". */
+        /* Versions before 14 say "starting up", later ones "the database system is ". */
         postgres_must("touch $PGDATA/standby.signal");
         start("hot_standby = off");
         result = log_in(5000);

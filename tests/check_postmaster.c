@@ -188,6 +188,10 @@ START_TEST(signals_nobody_else)
         snprintf(text, sizeof text, "%ld\\n/x\\n%lld\\n5432\\n/tmp\\n*\\n\\nready\\n", (long)other,
                  (long long)found.started_sec);
         ck_assert_int_eq(postmaster_reload(pretend(text), &wrong, NULL), -ESRCH);
+        /* The postmaster of another directory. */
+        snprintf(text, sizeof text, "%ld\\n/x\\n%lld\\n5432\\n/tmp\\n*\\n\\nready\\n",
+                 (long)found.pid, (long long)found.started_sec);
+        ck_assert_int_eq(postmaster_reload(pretend(text), &found, NULL), -ESRCH);
         for (pid_t pid = -1; pid <= 1; pid++) {
                 wrong.pid = pid;
                 ck_assert_int_eq(postmaster_reload(postgres.data, &wrong, NULL), -ESRCH);
