@@ -6,7 +6,7 @@ import time
 import harness
 from harness import Scene, each_major, wait_until
 
-NONSENSE = "ssl_ciphers = 'NONSENSE'\n"
+NONSENSE = "ssl_crl_file = '/nonexistent/root.crl'\n"
 
 
 class Refused(Scene):
@@ -34,7 +34,7 @@ class Refused(Scene):
         self.spoil(cluster)
         done = daemon.ctl("renew", "server", check=False)
         self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
-        self.assertIn("cipher list", done.stdout, "PostgreSQL's own words")
+        self.assertIn("revocation list", done.stdout, "PostgreSQL's own words")
         self.assertEqual(self.disk(daemon, "server"), before)
         self.assertEqual(daemon.generation("server"), generation)
         self.assertEqual(harness.served(cluster.port), before["sha256"])
@@ -45,7 +45,7 @@ class Refused(Scene):
         refused = list(pathlib.Path(daemon.policy["certificates"]["server"]["directory"])
                        .glob("generation-*/refused"))
         self.assertEqual(len(refused), 1)
-        self.assertIn("cipher list", refused[0].read_text())
+        self.assertIn("revocation list", refused[0].read_text())
 
         self.mend(cluster)
         wait_until(lambda: daemon.status()["certificates"]["server"]["state"] == "ok",
