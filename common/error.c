@@ -1,33 +1,18 @@
 #include "common/error.h"
 
+#include "common/utf8.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Cuts a partial UTF-8 sequence off the end of a text that was cut by its buffer. */
-static void trim_utf8(char *text)
-{
-        size_t size = strlen(text), back = 0;
-
-        while (back < 3 && back < size && ((unsigned char)text[size - 1 - back] & 0xC0) == 0x80)
-                back++;
-        if (back < size) {
-                unsigned char lead = (unsigned char)text[size - 1 - back];
-                size_t wanted = lead >= 0xF0 ? 3 : lead >= 0xE0 ? 2 : lead >= 0xC0 ? 1 : 0;
-
-                if (wanted > back)
-                        text[size - 1 - back] = '\0';
-        }
-}
-
-_printf_(3, 0) _printf_(3, 0) static void fill(Error *error, int code, const char *format,
-                                               va_list arguments)
+_printf_(3, 0) static void fill(Error *error, int code, const char *format, va_list arguments)
 {
         int n = vsnprintf(error->text, sizeof error->text, format, arguments);
 
         if (n >= (int)sizeof error->text)
-                trim_utf8(error->text);
+                utf8_trim(error->text);
         error->code = code;
 }
 
@@ -83,7 +68,7 @@ int error_prefix(Error *reterr, const char *format, ...)
         memcpy(text, reterr->text, sizeof text);
         if (snprintf(reterr->text, sizeof reterr->text, "%s: %s", prefix, text) >=
             (int)sizeof reterr->text)
-                trim_utf8(reterr->text);
+                utf8_trim(reterr->text);
         return reterr->code > 0 ? -reterr->code : -EIO;
 }
 

@@ -1,6 +1,7 @@
 #include "common/log.h"
 
 #include "common/text.h"
+#include "common/utf8.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -107,7 +108,8 @@ void log_event(int level, const char *message_id, const LogField *fields, const 
         if (level > log_level)
                 return;
         va_start(arguments, format);
-        vsnprintf(sentence, sizeof sentence, format, arguments);
+        if (vsnprintf(sentence, sizeof sentence, format, arguments) >= (int)sizeof sentence)
+                utf8_trim(sentence);
         va_end(arguments);
         if (!log_journal || !to_journal(level, message_id, fields, sentence))
                 to_stderr(sentence);

@@ -1,5 +1,7 @@
 #include "common/observation.h"
 
+#include "common/utf8.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -207,13 +209,14 @@ static uint8_t get_enum(Message *message, unsigned limit)
         return value;
 }
 
-/* A sentence, cut to what the wire allows; "" stands for none. */
+/* A sentence, cut to what the wire allows; "" stands for none. What it quotes may be of any length:
+ * a server's own words, a link's text. */
 static void put_problem(Message *message, const char *problem)
 {
         char cut[OBSERVED_PROBLEM_MAX + 1] = "";
 
         if (problem)
-                strncat(cut, problem, OBSERVED_PROBLEM_MAX);
+                strncat(cut, problem, utf8_cut(problem, OBSERVED_PROBLEM_MAX));
         wire_put_text(message, cut);
 }
 

@@ -1,6 +1,7 @@
 #include "common/text.h"
 
 #include "common/clock.h"
+#include "common/utf8.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -107,30 +108,13 @@ int text_take(Text *text, char **ret, Error *reterr)
         return 0;
 }
 
-/* The length of the UTF-8 character (RFC 3629) at the start of string, or 0. */
-static size_t utf8_length(const unsigned char *string)
-{
-        unsigned char c = string[0];
-        size_t n = c < 0x80 ? 1 : c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : 4;
-
-        if ((c >= 0x80 && c < 0xC2) || c > 0xF4)
-                return 0;
-        for (size_t i = 1; i < n; i++)
-                if ((string[i] & 0xC0) != 0x80)
-                        return 0;
-        if ((c == 0xE0 && string[1] < 0xA0) || (c == 0xED && string[1] > 0x9F) ||
-            (c == 0xF0 && string[1] < 0x90) || (c == 0xF4 && string[1] > 0x8F))
-                return 0;
-        return n;
-}
-
 static void add_quoted(Text *text, const char *value)
 {
-        const unsigned char *p = (const unsigned char *)value;
+        const unsigned char *p = (const unsigned char *)value, *end = p + strlen(value);
 
         text_add(text, "\"");
-        while (*p) {
-                size_t n = utf8_length(p);
+        while (p < end) {
+                size_t n = utf8_length(p, (size_t)(end - p));
 
                 if (n == 0) {
                         text_add(text, "\xEF\xBF\xBD");

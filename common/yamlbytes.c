@@ -1,28 +1,13 @@
 #include "common/yamlbytes.h"
 
+#include "common/utf8.h"
+
 #include <errno.h>
 #include <string.h>
 
-/* The length of the UTF-8 character at the start of size bytes, or 0. */
-static size_t character_length(const unsigned char *p, size_t size)
-{
-        size_t n = p[0] < 0x80 ? 1 : p[0] < 0xC2 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
-
-        if (n == 0 || n > size || p[0] > 0xF4)
-                return 0;
-        for (size_t i = 1; i < n; i++)
-                if ((p[i] & 0xC0) != 0x80)
-                        return 0;
-        /* Overlong forms, surrogates, and what is past U+10FFFF. */
-        if ((p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ||
-            (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F))
-                return 0;
-        return n;
-}
-
 static const char *judge(const unsigned char *p, size_t size, size_t *ret_length)
 {
-        *ret_length = character_length(p, size);
+        *ret_length = utf8_length(p, size);
         if (*ret_length == 0)
                 return "this is not UTF-8. HINT: Save the file as UTF-8.";
         if (*p == 0)

@@ -1,5 +1,7 @@
 #include "common/yamlnode.h"
 
+#include "common/utf8.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -45,12 +47,11 @@ bool yamlnode_is_ambiguous(const char *text)
 
 const char *yamlnode_excerpt(const char *text, char buffer[YAML_EXCERPT_MAX])
 {
-        size_t size = strlen(text), kept = YAML_EXCERPT_MAX - 4;
+        size_t kept;
 
-        if (size < YAML_EXCERPT_MAX)
+        if (strlen(text) < YAML_EXCERPT_MAX)
                 return strcpy(buffer, text);
-        while (kept > 0 && ((unsigned char)text[kept] & 0xC0) == 0x80)
-                kept--;
+        kept = utf8_cut(text, YAML_EXCERPT_MAX - sizeof "...");
         memcpy(buffer, text, kept);
         strcpy(buffer + kept, "...");
         return buffer;

@@ -112,6 +112,12 @@ START_TEST(cuts_what_is_too_long)
         text[sizeof text - 1] = '\0';
         log_plain(LOG_INFO, "%s", text);
         ck_assert_uint_eq(strlen(lines()), strlen("pgcertd-test: \n") + 4095);
+
+        /* The limit falls into the last character: it goes as a whole. */
+        begin(NULL);
+        memcpy(text + 4094, "\xE2\x82\xAC", 3);
+        log_plain(LOG_INFO, "%s", text);
+        ck_assert_uint_eq(strlen(lines()), strlen("pgcertd-test: \n") + 4094);
 }
 END_TEST
 

@@ -82,6 +82,18 @@ START_TEST(cuts_a_problem_that_is_too_long)
 }
 END_TEST
 
+START_TEST(cuts_a_problem_between_characters)
+{
+        _cleanup_(observed_set_done) ObservedSet sent = {.problem = strdup(longest)}, got = {0};
+
+        memcpy(sent.problem + OBSERVED_PROBLEM_MAX - 1, "\xC3\xA9", 2);
+        observation_put_set(message, &sent, NULL, 0);
+        ck_assert_int_eq(observation_get_set(message, observation, &got, &error), 0);
+        ck_assert_uint_eq(strlen(got.problem), OBSERVED_PROBLEM_MAX - 1);
+        ck_assert_int_eq(wire_end(message, &error), 0);
+}
+END_TEST
+
 /* The three kinds of things, put with all their fields and got as a peer's message. */
 static void put_thing(int kind)
 {
@@ -307,6 +319,7 @@ static Suite *suite(void)
         tcase_add_loop_test(tcase, carries_a_cluster, 0, 2);
         tcase_add_loop_test(tcase, carries_an_authority, 0, OBSERVED_GENERATIONS_MAX + 1);
         tcase_add_test(tcase, cuts_a_problem_that_is_too_long);
+        tcase_add_test(tcase, cuts_a_problem_between_characters);
         tcase_add_loop_test(tcase, finds_every_truncation_bad, 0, 3);
         tcase_add_loop_test(tcase, survives_random_changes, 0, 3);
         tcase_add_loop_test(tcase, takes_no_value_that_an_enum_lacks, 0, ELEMENTSOF(bytes));
