@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { ERRNO_MAX = 4095 }; /* of the kernel: what is above, a peer made up */
+
 int message_new(Message **ret, Error *reterr)
 {
         _cleanup_(message_freep) Message *message = calloc(1, sizeof *message);
@@ -20,8 +22,9 @@ Message *message_free(Message *message)
 {
         if (!message)
                 return NULL;
+        /* The whole of it: a shorter message may have followed the one that held a secret. */
         if (message->data)
-                explicit_bzero(message->data, message->size);
+                explicit_bzero(message->data, WIRE_MESSAGE_MAX);
         free(message->data);
         free(message);
         return NULL;
@@ -222,7 +225,7 @@ int wire_get_reply(Message *message, WireVerb verb, Error *reterr)
         sentence = wire_get_text(message, ERROR_TEXT_MAX);
         if (wire_end(message, reterr) < 0)
                 return -EBADMSG;
-        if (code > 4095) /* no errno */
+        if (code > ERRNO_MAX)
                 code = EIO;
         return error_set(reterr, (int)code, "%s", sentence);
 }

@@ -17,8 +17,8 @@
  * - FILL: certificate text, generation u32, leaf bytes, n u8 and n bytes of the chain, n u8 and n
  *   bytes of the bundle, all DER. Reply: nothing.
  * - PUBLISH: (certificate text, retry u8)*. Replies, a stream: (1 u8, certificate text, code u32,
- * sentence text, generation u32, facts of the leaf)*, then 0 u8; code is a positive errno, 0 for
- * done.
+ *   sentence text, generation u32, facts of the leaf)*, then 0 u8; code is a positive errno, 0 for
+ *   done.
  * - CONFIGURE: cluster text, wanted u8 (0: ours is removed). Reply: changed u8.
  * - LOAD: cluster text. Reply: pid i64, started_sec i64.
  * - PROVE: cluster text, leaf raw 32, timeout_usec i64. Reply: outcome u8, served, sentence text.
@@ -28,7 +28,7 @@
  * - AUTHORITY: authority text, make u8. Reply: see observation_put_authority().
  * - ISSUE: (certificate text, csr bytes)*. Reply: (certificate text, code u32, sentence text, leaf
  *   bytes, facts)*.
- * - CONTROL: flags u8, command text, (argument text)*. Replies: a stream, see control.h.
+ * - CONTROL: flags u8, command text, (argument text)*. Replies: a stream, see wire_control.h.
  */
 #pragma once
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -138,13 +139,20 @@ static int serve_socket(int listening_fd, const WireEntry *table, size_t n, void
 
                 if (r < 0 && errno == EINTR)
                         continue;
-                if (r <= 0)
-                        return r;
-                r = wire_accept(listening_fd, &fd, &uid, &error);
-                if (r >= 0)
-                        serve_connection(fd, table, n, userdata);
+                if (r < 0)
+                        r = error_set(&error, errno, "cannot wait for a connection: %m");
+                else if (r == 0)
+                        return 0;
                 else
-                        log_plain(LOG_WARNING, "%s", error.text);
+                        r = wire_accept(listening_fd, &fd, &uid, &error);
+                if (r >= 0) {
+                        serve_connection(fd, table, n, userdata);
+                } else if (r != -EAGAIN && r != -ECONNABORTED) { /* who came is gone again */
+                        /* The connection stays in the backlog, so looking again would spin. The
+                         * socket is systemd's: it starts another one of us. */
+                        log_plain(LOG_ERR, "%s", error.text);
+                        return r;
+                }
         }
 }
 
@@ -152,6 +160,11 @@ int program_serve(Program *program, const WireEntry *table, size_t n, void *user
 {
         int handed_over = sd_listen_fds(1);
 
+        if (handed_over < 0) {
+                log_plain(LOG_ERR, "cannot tell which sockets were handed over: %s",
+                          strerror(-handed_over));
+                return handed_over;
+        }
         if (handed_over > 1) {
                 log_plain(LOG_ERR, "one socket was expected, %d were handed over", handed_over);
                 return -EINVAL;

@@ -20,11 +20,12 @@ int program_start(Program *program, const char *name, int argc, char *argv[]);
 void program_done(Program *program);
 
 /* Makes program->policy the policy with that tag: read again once where it is another one, or where
- * the files changed (looked at once a second). -ESTALE
- * where the files are not what the sender has read, -EINVAL where they are broken. */
+ * the files changed (looked at once a second). -ESTALE where the files are not what the sender has
+ * read, -EINVAL where they are broken. */
 int program_policy(Program *program, uint64_t tag, Error *reterr);
 
 /* Serves what the policy permits: the connection that is standard input, or those that come to the
  * socket handed over by systemd (sd_listen_fds(3)), one after another. Ends 1 s after the last
- * request, or at the end of the connection. */
+ * request, or at the end of the connection. Tells failures on the log; negative where the program
+ * cannot go on. */
 int program_serve(Program *program, const WireEntry *table, size_t n, void *userdata);

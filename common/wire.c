@@ -9,9 +9,13 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-enum { LISTEN_BACKLOG = 64 };
+enum { LISTEN_BACKLOG = 64, POLL_MAX_MSEC = 60 * 1000, CONNECT_PAUSE_MSEC = 10 };
 
-/* Waits for events until the deadline. */
+/* How long a reply may wait for its reader before the connection is given up. */
+#define REPLY_WAIT_USEC (10 * USEC_PER_SEC)
+
+/* Waits for events until the deadline. An end of the connection is an event too: the call that
+ * follows tells it. */
 static int wait_for(int fd, short events, int64_t deadline_usec, Error *reterr)
 {
         for (;;) {
@@ -22,7 +26,7 @@ static int wait_for(int fd, short events, int64_t deadline_usec, Error *reterr)
                 if (deadline_usec <= now)
                         return error_set(reterr, ETIMEDOUT, "no answer within the time allowed");
                 msec = (deadline_usec - now) / USEC_PER_MSEC + 1;
-                r = poll(&pollfd, 1, msec > 60000 ? 60000 : (int)msec);
+                r = poll(&pollfd, 1, msec > POLL_MAX_MSEC ? POLL_MAX_MSEC : (int)msec);
                 if (r > 0)
                         return 0;
                 if (r < 0 && errno != EINTR)
@@ -68,6 +72,7 @@ int wire_receive(int fd, Message *message, int64_t deadline_usec, Error *reterr)
                         message->size = (size_t)n;
                         return 0;
                 }
+                /* Nobody sends an empty datagram, which would look the same. */
                 if (n == 0 || errno == ECONNRESET)
                         return error_set(reterr, EPIPE, "the other end is gone");
                 if (errno == EINTR)
@@ -105,14 +110,21 @@ int wire_make_room(int fd, Message *reply, WireVerb verb, size_t size, int64_t d
         return r;
 }
 
-static int socket_address(const char *path, struct sockaddr_un *ret, Error *reterr)
+/* A new socket, and the address that the path is to it. */
+static int new_socket(const char *path, struct sockaddr_un *ret_address, int *ret_fd, Error *reterr)
 {
-        *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-        if (strlen(path) >= sizeof ret->sun_path)
+        int fd;
+
+        *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+        if (strlen(path) >= sizeof ret_address->sun_path)
                 return error_set(reterr, ENAMETOOLONG,
                                  "the socket's path %s is longer than %zu bytes", path,
-                                 sizeof ret->sun_path - 1);
-        strcpy(ret->sun_path, path);
+                                 sizeof ret_address->sun_path - 1);
+        strcpy(ret_address->sun_path, path);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return error_set(reterr, errno, "cannot make a socket: %m");
+        *ret_fd = fd;
         return 0;
 }
 
@@ -120,13 +132,10 @@ int wire_connect(const char *path, int64_t deadline_usec, int *ret_fd, Error *re
 {
         _cleanup_(closep) int fd = -1;
         struct sockaddr_un address;
-        int r = socket_address(path, &address, reterr);
+        int r = new_socket(path, &address, &fd, reterr);
 
         if (r < 0)
                 return r;
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return error_set(reterr, errno, "cannot make a socket: %m");
         /* A full backlog is EAGAIN, and nothing tells when it is not: look again until the
          * deadline. */
         while (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
@@ -135,13 +144,14 @@ int wire_connect(const char *path, int64_t deadline_usec, int *ret_fd, Error *re
                 if (clock_boottime() >= deadline_usec)
                         return error_set(reterr, ETIMEDOUT, "cannot connect to %s: it is busy",
                                          path);
-                poll(NULL, 0, 10);
+                poll(NULL, 0, CONNECT_PAUSE_MSEC);
         }
         *ret_fd = TAKE_FD(fd);
         return 0;
 }
 
-/* Removes a socket that nobody listens on. */
+/* Removes a socket that nobody listens on. Two programs that do so at the same time are kept apart
+ * by the lock of their state directory, not here. */
 static int remove_stale(const char *path, Error *reterr)
 {
         _cleanup_(closep) int fd = -1;
@@ -163,16 +173,12 @@ int wire_listen(const char *path, mode_t mode, int *ret_fd, Error *reterr)
 {
         _cleanup_(closep) int fd = -1;
         struct sockaddr_un address;
-        int r = socket_address(path, &address, reterr);
+        int r = new_socket(path, &address, &fd, reterr);
 
+        if (r >= 0)
+                r = remove_stale(path, reterr);
         if (r < 0)
                 return r;
-        r = remove_stale(path, reterr);
-        if (r < 0)
-                return r;
-        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fd < 0)
-                return error_set(reterr, errno, "cannot make a socket: %m");
         /* The mode is set before anybody can connect: nothing listens until then. */
         if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
                 return error_set(reterr, errno, "cannot bind to %s: %m", path);
@@ -225,7 +231,7 @@ static int serve_one(int fd, const WireEntry *table, size_t n, void *userdata, M
                         error_set(&error, -r, "%s", strerror(-r));
                 wire_reply_error(reply, verb, &error);
         }
-        return wire_send(fd, reply, clock_boottime() + 10 * USEC_PER_SEC, reterr);
+        return wire_send(fd, reply, usec_add(clock_boottime(), REPLY_WAIT_USEC), reterr);
 }
 
 int wire_serve(int fd, const WireEntry *table, size_t n, int64_t idle_usec, void *userdata,
@@ -238,8 +244,10 @@ int wire_serve(int fd, const WireEntry *table, size_t n, int64_t idle_usec, void
                 r = message_new(&reply, reterr);
         while (r >= 0) {
                 r = wire_receive(fd, request, usec_add(clock_boottime(), idle_usec), reterr);
+                if (r == -ETIMEDOUT) /* idle; a reply that nobody takes is a failure */
+                        return 0;
                 if (r >= 0)
                         r = serve_one(fd, table, n, userdata, request, reply, reterr);
         }
-        return r == -EPIPE || r == -ETIMEDOUT ? 0 : r;
+        return r == -EPIPE ? 0 : r;
 }

@@ -10,7 +10,8 @@
 #include <sys/types.h>
 
 /* Sending and receiving. deadline_usec is of clock_boottime(). -ETIMEDOUT after it; -EPIPE where
- * the other end is closed. */
+ * the other end is closed; -EMSGSIZE for a message that is marked bad, or a datagram that is larger
+ * than a message, which is then lost. */
 int wire_send(int fd, const Message *message, int64_t deadline_usec, Error *reterr);
 int wire_receive(int fd, Message *message, int64_t deadline_usec, Error *reterr);
 
@@ -22,9 +23,15 @@ int wire_call(int fd, Message *message, WireVerb verb, int64_t deadline_usec, Er
 int wire_make_room(int fd, Message *reply, WireVerb verb, size_t size, int64_t deadline_usec,
                    Error *reterr);
 
-/* The listening side. A stale socket at the path is replaced, a live one is -EADDRINUSE. */
+/* The listening side. A stale socket at the path is replaced, a live one is -EADDRINUSE, what is no
+ * socket -EEXIST. Descriptors are non-blocking. */
 int wire_listen(const char *path, mode_t mode, int *ret_fd, Error *reterr);
+
+/* The next connection and the user at its other end (SO_PEERCRED). -EAGAIN where there is none. */
 int wire_accept(int listening_fd, int *ret_fd, uid_t *ret_uid, Error *reterr);
+
+/* The calling side. Waits until the deadline where the listener's backlog is full. -ENOENT or
+ * -ECONNREFUSED where nobody listens. */
 int wire_connect(const char *path, int64_t deadline_usec, int *ret_fd, Error *reterr);
 
 /* A table of the requests that a program permits. A handler reads the request's fields, calls
@@ -37,6 +44,7 @@ typedef struct WireEntry {
                       Error *reterr);
 } WireEntry;
 
-/* Serves one connection until its end (0), until idle_usec without a request (0), or a failure. */
+/* Serves one connection until its end (0), until idle_usec without a request (0), or a failure: a
+ * message of no use, or a reply that its reader does not take. */
 int wire_serve(int fd, const WireEntry *table, size_t n, int64_t idle_usec, void *userdata,
                Error *reterr);

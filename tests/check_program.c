@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static char path[100];
@@ -181,6 +183,45 @@ START_TEST(does_not_run_as_root)
 }
 END_TEST
 
+/* As systemd starts it: the listening socket is descriptor 3, and no more may be opened. */
+static int serve_without_descriptors(void)
+{
+        const struct rlimit limit = {4, 4};
+        char pid[20];
+        int fd;
+
+        if (!freopen("/dev/null", "w", stderr) ||
+            wire_listen("program.sock", 0600, &fd, NULL) < 0 || dup2(fd, 3) != 3)
+                return 100;
+        for (int other = 4; other < 64; other++)
+                close(other);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK, 0);
+        if (fd < 0 || connect(fd, (struct sockaddr *)&(struct sockaddr_un){AF_UNIX, "program.sock"},
+                              sizeof(struct sockaddr_un)) < 0)
+                return 101;
+        snprintf(pid, sizeof pid, "%d", (int)getpid());
+        setenv("LISTEN_PID", pid, 1);
+        setenv("LISTEN_FDS", "1", 1);
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return 102;
+        alarm(20);
+        return program_serve(&program, NULL, 0, NULL) == -EMFILE ? 0 : 1;
+}
+
+START_TEST(ends_where_it_cannot_accept)
+{
+        pid_t pid;
+        int status;
+
+        ck_assert_int_eq(chdir(judge_directory), 0);
+        pid = fork();
+        if (pid == 0)
+                _exit(serve_without_descriptors());
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *suite = suite_create("program");
@@ -194,6 +235,7 @@ static Suite *suite(void)
         tcase_add_test(tcase, tells_that_the_policy_is_gone);
         tcase_add_loop_test(tcase, takes_its_arguments, 0, ELEMENTSOF(starts));
         tcase_add_test(tcase, does_not_run_as_root);
+        tcase_add_test(tcase, ends_where_it_cannot_accept);
         suite_add_tcase(suite, tcase);
         return suite;
 }
