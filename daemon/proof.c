@@ -172,7 +172,10 @@ static const char *owed_sentence(const ProofInput *input)
 {
         switch ((ClusterState)input->observed->state) {
         case CLUSTER_DOWN:
-                return "PostgreSQL is down: it was not yet seen to serve the leaf on disk";
+                /* Starting, or in single-user mode. */
+                return input->observed->problem ? input->observed->problem
+                                                : "PostgreSQL is down: it was not yet seen to "
+                                                  "serve the leaf on disk";
         case CLUSTER_RUNNING:
                 return input->observed->served.outcome == HANDSHAKE_PLAIN
                                ? "PostgreSQL answers without TLS"

@@ -138,6 +138,19 @@ START_TEST(refuses_a_file_that_is_not_whole)
 }
 END_TEST
 
+/* Its pid is known before its sockets are: a process that has gone since is none that starts. */
+START_TEST(takes_a_cut_file_of_nobody_for_down)
+{
+        PostmasterOutcome outcome;
+        Postmaster found;
+
+        ck_assert_int_eq(postmaster_find(pretend("99999999\\n/x\\n1700000000\\n5432\\n\\n"),
+                                         &outcome, &found, NULL),
+                         0);
+        ck_assert_int_eq(outcome, POSTMASTER_DOWN);
+}
+END_TEST
+
 START_TEST(waits_while_the_file_is_written)
 {
         const char *fake = pretend("-5\\n/x\\n");
@@ -220,6 +233,7 @@ static Suite *suite(void)
         tcase_add_test(c, believes_no_file_from_before_the_machine_started);
         tcase_add_test(c, knows_single_user_mode);
         tcase_add_loop_test(c, refuses_a_file_that_is_not_whole, 0, 5);
+        tcase_add_test(c, takes_a_cut_file_of_nobody_for_down);
         tcase_add_test(c, waits_while_the_file_is_written);
         tcase_add_test(c, makes_it_read_its_settings);
         tcase_add_test(c, signals_nobody_else);

@@ -43,6 +43,7 @@ static ClusterState cluster_state(PostmasterOutcome outcome)
         case POSTMASTER_RUNNING:
                 return CLUSTER_RUNNING;
         case POSTMASTER_DOWN:
+        case POSTMASTER_STARTING:
         case POSTMASTER_SINGLE:
                 return CLUSTER_DOWN;
         case POSTMASTER_ELSEWHERE:
@@ -70,6 +71,8 @@ static void look_for_postmaster(const PolicyCluster *cluster, Postmaster *postma
         if (outcome == POSTMASTER_ELSEWHERE)
                 add_problem(observed, "the postmaster runs in another container or as another user "
                                       "HINT: Run pgcertd beside it, as its user.");
+        if (outcome == POSTMASTER_STARTING)
+                add_problem(observed, "PostgreSQL is starting");
         if (outcome == POSTMASTER_SINGLE)
                 add_problem(observed, "PostgreSQL runs in single-user mode");
 }

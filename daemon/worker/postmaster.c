@@ -50,7 +50,9 @@ static const char *reachable_address(const char *address)
         return address;
 }
 
-/* Fills what the lines say; -EAGAIN where the file is not whole yet. */
+/* Fills what the lines say; -EAGAIN where the file is not whole yet, with the pid where that much
+ * is there: the lines of the sockets are added after the TLS files were read, which may take as
+ * long as a passphrase prompt does. */
 static int parse_lines(char *data, Postmaster *ret, Error *reterr)
 {
         char *lines[PID_FILE_LINES] = {NULL}, *rest = data;
@@ -59,14 +61,16 @@ static int parse_lines(char *data, Postmaster *ret, Error *reterr)
 
         while (n < PID_FILE_LINES && rest)
                 lines[n++] = strsep(&rest, "\n");
-        /* The status line is written last, in its place; a server before 10 has none. */
-        if (n < LINE_STATUS)
+        if (n <= LINE_SOCKET)
                 return error_set(reterr, EAGAIN, "postmaster.pid is not whole");
         if (parse_number(lines[LINE_PID], INT_MIN, INT_MAX, &pid) < 0 || pid == 0 ||
             parse_number(lines[LINE_START], 0, LONG_MAX, &started) < 0 ||
             parse_number(lines[LINE_PORT], 0, UINT16_MAX, &port) < 0)
                 return error_set(reterr, EAGAIN, "postmaster.pid cannot be understood");
         *ret = (Postmaster){.pid = (pid_t)pid, .started_sec = started, .port = (uint16_t)port};
+        /* The status line is written last, in its place; a server before 10 has none. */
+        if (n < LINE_STATUS)
+                return error_set(reterr, EAGAIN, "postmaster.pid is not whole");
         snprintf(ret->socket_directory, sizeof ret->socket_directory, "%s", lines[LINE_SOCKET]);
         snprintf(ret->address, sizeof ret->address, "%s", reachable_address(lines[LINE_ADDRESS]));
         if (lines[LINE_STATUS])
@@ -85,6 +89,7 @@ static int read_pid_file(int directory_fd, Postmaster *ret, int64_t *ret_written
 
                 if (i > 0)
                         poll(NULL, 0, READ_PAUSE_MSEC);
+                *ret = (Postmaster){0};
                 r = fdio_read(directory_fd, "postmaster.pid", PID_FILE_MAX, &bytes, reterr);
                 if (r >= 0)
                         r = parse_lines((char *)bytes.data, ret, reterr);
@@ -156,6 +161,7 @@ int postmaster_find(const char *data_directory, PostmasterOutcome *ret_outcome, 
 {
         _cleanup_(closep) int fd = open(data_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         int64_t written_usec = 0;
+        bool is_starting;
         int r;
 
         *ret = (Postmaster){0};
@@ -171,13 +177,14 @@ int postmaster_find(const char *data_directory, PostmasterOutcome *ret_outcome, 
                 *ret_outcome = POSTMASTER_DOWN;
                 return 0;
         }
-        if (r < 0)
+        is_starting = r == -EAGAIN && ret->pid > 0;
+        if (r < 0 && !is_starting)
                 return error_prefix(reterr, "%s", data_directory);
         make_absolute(data_directory, ret);
         if (ret->pid < 0)
                 *ret_outcome = POSTMASTER_SINGLE;
         else if (is_postmaster(fd, ret->pid))
-                *ret_outcome = POSTMASTER_RUNNING;
+                *ret_outcome = is_starting ? POSTMASTER_STARTING : POSTMASTER_RUNNING;
         else
                 *ret_outcome = judge_other(ret->pid, written_usec);
         return 0;

@@ -22,8 +22,9 @@ typedef struct Postmaster {
 } Postmaster;
 
 typedef enum PostmasterOutcome {
-        POSTMASTER_ABSENT, /* no data directory */
-        POSTMASTER_DOWN,   /* no pid file, or a stale one */
+        POSTMASTER_ABSENT,   /* no data directory */
+        POSTMASTER_DOWN,     /* no pid file, or a stale one */
+        POSTMASTER_STARTING, /* its sockets are not open yet */
         POSTMASTER_RUNNING,
         POSTMASTER_SINGLE,    /* single-user mode: a negative pid */
         POSTMASTER_ELSEWHERE, /* the pid is of another pid namespace, or not ours to see */
