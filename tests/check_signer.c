@@ -443,8 +443,9 @@ START_TEST(says_who_holds_the_state)
                 poll(NULL, 0, 100);
         }
         ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
-        snprintf(expected, sizeof expected, "another pgcertd-signer, process %d holds %s/lock",
-                 (int)first, state_path);
+        snprintf(expected, sizeof expected,
+                 "another pgcertd-signer: process %d holds the lock on %s/lock", (int)first,
+                 state_path);
         judge_run("cat log");
         expect(expected);
         pid = first;

@@ -5,6 +5,7 @@
  */
 #include "common/clock.h"
 #include "common/events.h"
+#include "common/lock.h"
 #include "common/log.h"
 #include "common/program.h"
 #include "daemon/signer/ca.h"
@@ -14,8 +15,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-
-#define LOCK_WAIT_USEC (5 * USEC_PER_SEC)
 
 typedef struct Signer {
         Program program;

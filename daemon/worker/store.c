@@ -1,6 +1,6 @@
 #include "daemon/worker/store.h"
 
-#include "daemon/worker/lock.h"
+#include "common/lock.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -265,7 +265,7 @@ int store_open(const PolicyCertificate *certificate, StoreAccess access, Store *
         store.certificate = certificate;
         store.state = SET_ABSENT;
         if (r == 0 && access != STORE_LOOK)
-                r = lock_directory(store.fd, certificate->directory, reterr);
+                r = lock_take(store.fd, certificate->directory, LOCK_WAIT_USEC, reterr);
         if (r == 0)
                 r = list_generations(&store, reterr);
         if (r == 0)
