@@ -86,6 +86,9 @@ int delivery_configure(Work *work, size_t cluster, bool wanted, Error *reterr)
         wire_request(peer->message, WIRE_CONFIGURE, work->input.policy->tag);
         wire_put_text(peer->message, cluster_of(work, cluster)->name);
         wire_put_u8(peer->message, wanted);
+        /* What we take away ourselves is nobody's damage. */
+        if (!wanted)
+                work->memory->clusters[cluster].repair = (Repair){0};
         return peer_call(peer, WIRE_CONFIGURE, LOAD_TIMEOUT_USEC, reterr);
 }
 
@@ -298,6 +301,17 @@ static bool is_prunable(const Work *work, size_t set, const Issuance *issuances)
         return true;
 }
 
+static void configure(Work *work, size_t cluster)
+{
+        Error error;
+
+        if (delivery_configure(work, cluster, true, &error) < 0)
+                failed(work, cluster, EVENT_FAILED, "the configuration could not be written",
+                       error.text);
+        else
+                work_cluster_written(work, cluster);
+}
+
 static void cluster_step(Work *work, const Step *step, const Issuance *issuances)
 {
         MemoryCluster *memory = &work->memory->clusters[step->object];
@@ -306,10 +320,8 @@ static void cluster_step(Work *work, const Step *step, const Issuance *issuances
         bool is_broken = memory->attempt.retry_boot_usec > clock_boottime();
         Error error;
 
-        if (step->verb == STEP_CONFIGURE &&
-            delivery_configure(work, step->object, true, &error) < 0)
-                failed(work, step->object, EVENT_FAILED, "the configuration could not be written",
-                       error.text);
+        if (step->verb == STEP_CONFIGURE)
+                configure(work, step->object);
         else if (step->verb == STEP_LOAD && !is_broken &&
                  delivery_load(work, step->object, leaf, &error) < 0)
                 failed(work, step->object, EVENT_FAILED, "PostgreSQL could not be told to load",

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -84,6 +85,28 @@ static int find_standing(const DraftInput *input, size_t index, Draft *draft, Er
                        : error_oom(reterr);
 }
 
+/* Somebody edits what we publish. What a restart of PostgreSQL or a client would not load is worse
+ * than a service file. */
+static int find_left(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
+{
+        const ObservedSet *set = set_of(input, index);
+        const Repair *repair = &input->due.memory->certificates[index].repair;
+        bool is_service = draft->due.kind == DUE_PUBLISH && !(set->defects & SET_LINKS);
+        _cleanup_(text_done) Text text = {0};
+        char at[CLOCK_TEXT_MAX];
+
+        text_addf(&text,
+                  "%s: it was repaired at %s, and somebody changed it again: it is left as it is "
+                  "HINT: Find who edits these files, a script or a configuration management, then: "
+                  "pgcertctl renew %s.",
+                  draft->due.reason, clock_format(repair->done_usec, at),
+                  input->due.policy->certificates[index].name);
+        if (text_check(&text, reterr) < 0)
+                return -ENOMEM;
+        return obstruct(draft, CERTIFICATE_ERROR, is_service ? HEALTH_WARNING : HEALTH_CRITICAL,
+                        text_content(&text), reterr);
+}
+
 static int find_obstacle(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
 {
         int r;
@@ -93,6 +116,10 @@ static int find_obstacle(const DraftInput *input, size_t index, Draft *draft, Er
         r = find_standing(input, index, draft, reterr);
         if (r < 0 || draft->obstacle)
                 return r;
+        if (input->doubt && (draft->due.kind == DUE_ISSUE || draft->due.kind == DUE_RETRY))
+                return obstruct(draft, CERTIFICATE_HELD, HEALTH_WARNING, input->doubt, reterr);
+        if (draft->due.is_left)
+                return find_left(input, index, draft, reterr);
         if (draft->due.kind == DUE_ISSUE)
                 r = find_unsigned(input, index, draft, reterr);
         if (r < 0 || draft->obstacle)
@@ -119,6 +146,29 @@ static const Attempt *find_wait(const DraftInput *input, size_t index, const Dra
         return NULL;
 }
 
+/* Links and the service file bear no dates: what a restart of a reader needs is mended while the
+ * clock is doubted, and the renewal that hides it waits. */
+static int mend_meanwhile(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
+{
+        const ObservedSet *set = set_of(input, index);
+        char *reason;
+
+        if (!input->doubt || draft->due.kind == DUE_NOTHING || set->state != SET_OURS ||
+            !(set->defects & (SET_LINKS | SET_SERVICE)))
+                return 0;
+        reason = strdup(set->defects & SET_LINKS ? "a name that readers use is missing"
+                                                 : "the service file is not as the policy wants");
+        if (!reason)
+                return error_oom(reterr);
+        free(draft->due.reason);
+        draft->due =
+                (Due){.kind = DUE_PUBLISH,
+                      .reason = reason,
+                      .is_left = repair_is_recent(&input->due.memory->certificates[index].repair,
+                                                  input->due.now_usec)};
+        return 0;
+}
+
 int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
 {
         const ObservedSet *set = set_of(input, index);
@@ -129,6 +179,8 @@ int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *rete
         if (draft->is_foreign || set->state == SET_UNKNOWN)
                 return 0;
         r = due_find(&input->due, index, &draft->due, reterr);
+        if (r >= 0)
+                r = mend_meanwhile(input, index, draft, reterr);
         if (r < 0)
                 return r;
         r = find_obstacle(input, index, draft, reterr);
@@ -259,6 +311,9 @@ int draft_row(const DraftInput *input, size_t index, const Draft *draft, DraftRo
         if (set->state != SET_FOREIGN && draft->served_until_usec != USEC_INFINITY &&
             health_is_at_risk(&input->due.policy->certificates[index], draft->served_until_usec,
                               input->due.now_usec))
+                ret->health = HEALTH_CRITICAL;
+        /* Not valid yet is as bad as expired, where nothing is about to mend it. */
+        if (draft->obstacle && is_published(set) && set->leaf.not_before_usec > input->due.now_usec)
                 ret->health = HEALTH_CRITICAL;
         text_done(&text);
         return r;

@@ -24,7 +24,8 @@ typedef enum CertificateState {
 typedef struct DraftInput {
         DueInput due;
         Issuers issuers;
-        const char *held; /* NULL, or why no step may be done */
+        const char *held;  /* NULL, or why no step may be done */
+        const char *doubt; /* NULL, or why the clock is not believed: nothing is issued then */
         int64_t boot_usec;
 } DraftInput;
 

@@ -144,6 +144,30 @@ static bool find_by_validity(const CertFacts *leaf, int64_t now_usec, Text *reas
         return true;
 }
 
+const char *due_damage(const ObservedSet *set)
+{
+        if (set->state == SET_DAMAGED)
+                return set->problem ? set->problem : "the set is damaged";
+        if (set->state != SET_OURS)
+                return NULL;
+        if (set->defects & SET_MODE)
+                return "owner, group or mode of a file is not as the policy wants";
+        if (set->defects & SET_LINKS)
+                return "a name that readers use is missing";
+        if (set->defects & SET_SERVICE)
+                return "the service file is not as the policy wants";
+        return NULL;
+}
+
+/* Whether damage stays as it is: repaired within a day already, and nobody asks. */
+static bool is_left(const DueInput *input, const PolicyCertificate *certificate)
+{
+        const MemoryCertificate *memory =
+                &input->memory->certificates[certificate - input->policy->certificates];
+
+        return !memory->is_requested && repair_is_recent(&memory->repair, input->now_usec);
+}
+
 /* Reasons of the policy: what is published is not what it asks for. */
 static bool find_by_policy(const DueInput *input, const PolicyCertificate *certificate,
                            const ObservedSet *set, Due *due, Text *reason)
@@ -159,12 +183,13 @@ static bool find_by_policy(const DueInput *input, const PolicyCertificate *certi
         } else if (set->defects & SET_USAGE) {
                 text_addf(reason, "the policy wants it for a %s",
                           certificate->use == POLICY_SERVER ? "server" : "client");
-        } else if (set->defects & SET_MODE) {
-                text_add(reason, "owner, group or mode of a file is not as the policy wants");
         } else if (is_moved(input, certificate, set)) {
                 text_addf(reason, "its authority is now %s", certificate->authority->name);
         } else if ((anchor = missing_anchor(input, certificate, set))) {
                 text_addf(reason, "its trust bundle lacks %s", anchor->subject);
+        } else if (set->defects & SET_MODE) {
+                due->is_left = is_left(input, certificate);
+                text_add(reason, due_damage(set));
         } else {
                 return false;
         }
@@ -205,6 +230,23 @@ static bool find_retry(const DueInput *input, size_t index, Text *reason)
         return true;
 }
 
+/* Whoever edits our files does not make the certificate expire: time comes first then. */
+static bool find_damage(const DueInput *input, const PolicyCertificate *certificate,
+                        const ObservedSet *set, Due *due, Text *reason)
+{
+        bool left = is_left(input, certificate);
+
+        if (left && set->has_leaf &&
+            (find_by_validity(&set->leaf, input->now_usec, reason) ||
+             find_by_time(input, certificate, set, reason)))
+                return true;
+        if (set->state != SET_DAMAGED && set->has_leaf)
+                return false;
+        due->is_left = left;
+        text_add(reason, set->state == SET_DAMAGED ? due_damage(set) : "the set is damaged");
+        return true;
+}
+
 static bool find_issue(const DueInput *input, size_t index, Due *due, Text *reason)
 {
         const PolicyCertificate *certificate = &input->policy->certificates[index];
@@ -218,9 +260,8 @@ static bool find_issue(const DueInput *input, size_t index, Due *due, Text *reas
         } else if (set->state == SET_ABSENT) {
                 due->rekey = true;
                 text_add(reason, "no certificate yet");
-        } else if (set->state == SET_DAMAGED || !set->has_leaf) {
-                text_add(reason, set->problem ? set->problem : "the set is damaged");
-        } else if (!find_by_validity(&set->leaf, input->now_usec, reason) &&
+        } else if (!find_damage(input, certificate, set, due, reason) &&
+                   !find_by_validity(&set->leaf, input->now_usec, reason) &&
                    !find_by_policy(input, certificate, set, due, reason) &&
                    !find_by_time(input, certificate, set, reason)) {
                 if (set->refused <= set->generation)
@@ -257,9 +298,8 @@ int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr)
                 ret->rekey |= is_rekey_due(input, index);
         } else if (set->defects & (SET_LINKS | SET_SERVICE)) {
                 ret->kind = DUE_PUBLISH;
-                text_add(&reason, set->defects & SET_LINKS
-                                          ? "a name that readers use is missing"
-                                          : "the service file is not as the policy wants");
+                ret->is_left = is_left(input, &input->policy->certificates[index]);
+                text_add(&reason, due_damage(set));
         } else {
                 return 0;
         }

@@ -17,6 +17,7 @@ typedef enum DueKind {
 typedef struct Due {
         DueKind kind;
         bool rekey;   /* with a new key */
+        bool is_left; /* a damage that is not repaired again: see repair.h */
         char *reason; /* NULL where nothing is due */
 } Due;
 
@@ -37,6 +38,10 @@ int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr);
 /* When the set on disk will be due by time, for a leaf's end or for its key's age; USEC_INFINITY
  * where nothing is planned: no leaf, or one as long as its CA (rule 6: it waits for the next). */
 int64_t due_at(const DueInput *input, size_t index);
+
+/* How a set that was published differs from what was published there, as a sentence; NULL where it
+ * does not. Whether somebody else changed it or the policy did, only the memory can tell. */
+const char *due_damage(const ObservedSet *set);
 
 /* As plan_renew_at(). */
 int64_t due_renew_at(const PolicyCertificate *certificate, int64_t not_after_usec,

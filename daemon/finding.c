@@ -182,6 +182,13 @@ static bool is_finding(const PlanCertificate *planned)
         return true;
 }
 
+/* Whether the finding of the clock says all: one cause, one finding. */
+static bool is_clocks(const Report *report, const PlanCertificate *planned)
+{
+        return report->memory && report->memory->clock.is_doubted &&
+               planned->state == CERTIFICATE_HELD && planned->health == HEALTH_WARNING;
+}
+
 static void find_certificates(const Report *report, Findings *findings)
 {
         for (size_t i = 0; i < report->policy->n_certificates; i++) {
@@ -190,7 +197,7 @@ static void find_certificates(const Report *report, Findings *findings)
                 const char *name = report->policy->certificates[i].name, *what;
                 Finding draft;
 
-                if (!planned || !is_finding(planned))
+                if (!planned || !is_finding(planned) || is_clocks(report, planned))
                         continue;
                 what = planned->error;
                 if (!what && report->memory && i < report->memory->n_certificates)
@@ -254,6 +261,27 @@ static void find_clusters(const Report *report, Findings *findings)
         }
 }
 
+/* A clock that is not believed harms nothing until something is due. */
+static void find_doubt(const Report *report, Findings *findings)
+{
+        static const Advice advice = {
+                NULL,
+                "Certificates are dated by the clock. What is served stays; none is issued.",
+                "Compare date(1) with another clock. If it is right: pgcertctl renew NAME.",
+        };
+        Finding clock = {.kind = "clock", .name = "", .health = HEALTH_OK};
+        _cleanup_(text_done) Text what = {0};
+
+        for (size_t i = 0; report->plan && i < report->plan->n_certificates; i++)
+                if (report->plan->certificates[i].state == CERTIFICATE_HELD)
+                        clock.health =
+                                health_worse(clock.health, report->plan->certificates[i].health);
+        clockstep_describe(&report->memory->clock, &what);
+        findings->failed |= what.failed;
+        add(findings, &clock, text_content(&what), &advice,
+            report->policy->n_certificates ? report->policy->certificates[0].name : NULL);
+}
+
 void findings_make(const Report *report, Findings *ret)
 {
         static const Advice clock_advice = {
@@ -270,6 +298,8 @@ void findings_make(const Report *report, Findings *ret)
                 find_certificates(report, ret);
                 find_clusters(report, ret);
         }
-        if (!report->clock_synchronised)
+        if (report->policy && report->memory && report->memory->clock.is_doubted)
+                find_doubt(report, ret);
+        else if (!report->clock_synchronised)
                 add(ret, &clock, NULL, &clock_advice, NULL);
 }

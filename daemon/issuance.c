@@ -274,6 +274,7 @@ static void published(Work *work, size_t index, Issuance *issuance, uint32_t gen
         attempt_succeeded(&memory->attempt);
         memory->is_requested = memory->is_rekey_requested = false;
         work->did_steps = true;
+        work_certificate_written(work, index);
         if (!issuance->is_new && !issuance->is_retry)
                 return;
         if (work->input.record)

@@ -43,6 +43,7 @@ struct Keeper {
         bool is_wanted[WORK_LOOK + 1]; /* modes asked for since the pass began */
         Renewal *renewals;
         size_t n_renewals;
+        bool is_confirmed; /* a renewal was asked for while the clock was known to be doubted */
         unsigned rounds;
 };
 
@@ -83,6 +84,8 @@ uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool re
                 reallocarray(keeper->renewals, keeper->n_renewals + 1, sizeof *renewals);
         char *copy = strdup(certificate);
 
+        /* Whoever asks before the step was told cannot mean it. */
+        keeper->is_confirmed |= keeper->state->memory && keeper->state->memory->clock.is_doubted;
         if (renewals)
                 keeper->renewals = renewals;
         if (renewals && copy)
@@ -116,6 +119,9 @@ static void take_renewals(Keeper *keeper, Work *pass)
                 memory->is_requested = true;
                 memory->is_rekey_requested |= keeper->renewals[i].rekey;
         }
+        if (keeper->n_renewals > 0 && keeper->is_confirmed)
+                clockstep_confirm(&pass->memory->clock);
+        keeper->is_confirmed = false;
         renewals_clear(keeper);
 }
 
@@ -256,6 +262,7 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *userd
         _cleanup_(work_freep) Work *pass = NULL;
         _cleanup_(plan_freep) Plan *before = NULL;
         bool is_same_policy;
+        ClockStep clock;
         WorkMode mode;
         eventfd_t count;
 
@@ -269,7 +276,9 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *userd
         } else {
                 is_same_policy = pass->input.policy == keeper->state->last_policy;
                 before = TAKE_PTR(keeper->state->plan);
+                clock = keeper->state->memory->clock;
                 state_take(keeper->state, pass);
+                news_clock(&clock, &keeper->state->memory->clock);
                 news_compare(keeper->state, is_same_policy ? before : NULL);
         }
         keeper->ended(keeper->userdata, keeper->number, mode);

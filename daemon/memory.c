@@ -65,6 +65,8 @@ static bool adopt_attempt(const Attempt *from, bool is_same, Attempt *ret)
 static bool adopt_certificate(const MemoryCertificate *from, bool is_same, MemoryCertificate *ret)
 {
         *ret = *from;
+        if (!is_same)
+                ret->repair = (Repair){0}; /* what differs now may be what the policy asks anew */
         return adopt_attempt(&from->attempt, is_same, &ret->attempt);
 }
 
@@ -78,6 +80,7 @@ static bool adopt_cluster(const MemoryCluster *from, bool is_same, MemoryCluster
                 return copy_text(from->unusable, &ret->unusable);
         ret->is_refused = false;
         ret->checked_boot_usec = 0;
+        ret->repair = (Repair){0};
         return true;
 }
 
@@ -91,6 +94,7 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
         r = memory_new(policy, &memory, reterr);
         if (r < 0)
                 return r;
+        memory->clock = from->clock;
         for (size_t i = 0; ok && i < policy->n_certificates; i++) {
                 const PolicyCertificate *old =
                         policy_find_certificate(from_policy, policy->certificates[i].name);

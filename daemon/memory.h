@@ -1,7 +1,7 @@
 /*
  * What pgcertd remembers between passes and nobody else can tell: requests, failures with their
  * back-off, the last logins, and which leaf each cluster was last proved to serve. All of it may be
- * lost without harm but the proofs, which `record` keeps on disk.
+ * lost without harm but the proofs and repairs, which `record` keeps on disk.
  *
  * Objects stand in the order of the policy; memory_adopt() carries them over to a changed policy by
  * name. Instants `_boot_usec` are of clock_boottime().
@@ -10,6 +10,8 @@
 
 #include "common/cert.h"
 #include "common/policy.h"
+#include "daemon/clockstep.h"
+#include "daemon/repair.h"
 
 /* Failures of one object, and when it may be tried again. */
 typedef struct Attempt {
@@ -24,6 +26,7 @@ typedef struct MemoryCertificate {
         bool is_rekey_requested;
         bool has_wanted;
         CertFacts wanted; /* the leaf last issued for publication */
+        Repair repair;    /* of its files */
 } MemoryCertificate;
 
 typedef struct MemoryCluster {
@@ -47,6 +50,7 @@ typedef struct MemoryCluster {
         int64_t checked_boot_usec; /* 0 for never */
         uint8_t checked[CERT_FINGERPRINT];
         char *unusable; /* NULL, or the sentence of the first check that failed */
+        Repair repair;  /* of its configuration file */
 } MemoryCluster;
 
 typedef struct MemoryAuthority {
@@ -60,6 +64,7 @@ typedef struct Memory {
         size_t n_clusters;
         MemoryAuthority *authorities;
         size_t n_authorities;
+        ClockStep clock;
 } Memory;
 
 int memory_new(const Policy *policy, Memory **ret, Error *reterr);
@@ -67,8 +72,8 @@ Memory *memory_free(Memory *memory);
 DEFINE_CLEANUP(Memory *, memory_free);
 
 /* A copy for a changed policy: what is known of the objects that are still there, by name. A policy
- * change clears every back-off. With the same policy twice (from_policy == policy) it is a plain
- * copy, back-off included. */
+ * change clears every back-off and repair. With the same policy twice (from_policy == policy) it is
+ * a plain copy, back-off included. */
 int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *policy, Memory **ret,
                  Error *reterr);
 

@@ -49,6 +49,9 @@ static void certificate_news(const State *state, size_t index, const PlanCertifi
         bool was_trouble = before && is_trouble(before->state);
         const char *error = now->error ? now->error : certificate_state_name(now->state);
 
+        /* The clock itself was told. */
+        if (now->state == CERTIFICATE_HELD && state->memory->clock.is_doubted)
+                return;
         if (is_trouble(now->state) && state->memory->certificates[index].attempt.failures == 0)
                 log_event(now->health == HEALTH_CRITICAL ? LOG_ERR : LOG_WARNING,
                           now->state == CERTIFICATE_FOREIGN ? EVENT_FOREIGN : EVENT_FAILED, fields,
@@ -98,6 +101,19 @@ void news_compare(const State *state, const Plan *before)
                           "and %zu more certificates changed their state "
                           "HINT: See pgcertctl status.",
                           omitted);
+}
+
+void news_clock(const ClockStep *before, const ClockStep *now)
+{
+        _cleanup_(text_done) Text text = {0};
+
+        if (now->is_doubted && now->doubted_boot_usec != before->doubted_boot_usec) {
+                clockstep_describe(now, &text);
+                log_event(LOG_ERR, EVENT_CLOCK_STEPPED, NULL, "%s", text_content(&text));
+        } else if (before->is_doubted && !now->is_doubted) {
+                log_event(LOG_NOTICE, EVENT_CLOCK_STEPPED, NULL,
+                          "the clock stepped and is believed: %s", clockstep_end_name(now->end));
+        }
 }
 
 void news_policy_errors(const Errors *errors)

@@ -14,5 +14,8 @@ void news_event(void *userdata, const WorkEvent *event);
  * are of the same policy. */
 void news_compare(const State *state, const Plan *before);
 
+/* That the clock is doubted, or believed again, once each. */
+void news_clock(const ClockStep *before, const ClockStep *now);
+
 /* All that is wrong with a policy, a line each. */
 void news_policy_errors(const Errors *errors);

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/events.h"
 #include "daemon/delivery.h"
+#include "daemon/due.h"
 #include "daemon/issuance.h"
 #include "daemon/putback.h"
 #include "daemon/survey.h"
@@ -11,6 +12,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+
+/* The clock that the plan is made with is the one that is judged: a step while we looked counts. */
+static void look_at_clock(Work *work, const PlanInput *input)
+{
+        ClockReading reading = {.now_usec = input->now_usec,
+                                .boot_usec = input->boot_usec,
+                                .is_synchronised = clock_is_synchronised()};
+
+        clockstep_look(&work->memory->clock, &reading, work->input.policy->max_clock_step_usec);
+}
 
 static int make_plan(Work *work, Plan **ret, Error *reterr)
 {
@@ -25,7 +36,22 @@ static int make_plan(Work *work, Plan **ret, Error *reterr)
                 .check_all = work->input.mode == WORK_CHECK,
         };
 
+        look_at_clock(work, &input);
         return plan_make(&input, ret, reterr);
+}
+
+/* What is as the policy wants it, so that what differs later was changed by somebody else. */
+static void settle(Work *work)
+{
+        for (size_t i = 0; i < work->observation->n_sets; i++) {
+                const ObservedSet *set = &work->observation->sets[i];
+
+                if (set->state == SET_OURS && !due_damage(set))
+                        work->memory->certificates[i].repair.is_settled = true;
+        }
+        for (size_t i = 0; i < work->observation->n_clusters; i++)
+                if (work->observation->clusters[i].configuration == CONFIGURATION_WANTED)
+                        work->memory->clusters[i].repair.is_settled = true;
 }
 
 /* What is served may have been proved by the look alone: after a restart of ours or of PostgreSQL.
@@ -58,6 +84,7 @@ static int look(Work *work, Error *reterr)
         if (r < 0)
                 return r;
         take_proofs(work);
+        settle(work);
         return make_plan(work, &work->plan, reterr);
 }
 

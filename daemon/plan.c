@@ -21,6 +21,7 @@ typedef struct Work {
         Draft *drafts; /* in the order of the certificates */
         Proof *proofs; /* of the clusters */
         bool *makes;   /* the authorities whose CA is made */
+        char *doubt;   /* NULL, or why the clock is not believed */
         Steps steps;
 } Work;
 
@@ -35,11 +36,14 @@ static void work_done(Work *work)
         free(work->drafts);
         free(work->proofs);
         free(work->makes);
+        free(work->doubt);
 }
 
 static int work_init(Work *work, const PlanInput *input, Error *reterr)
 {
         const Policy *policy = input->policy;
+        Text doubt = {0};
+        int r;
 
         *work = (Work){
                 .input = input,
@@ -54,7 +58,14 @@ static int work_init(Work *work, const PlanInput *input, Error *reterr)
         work->drafts = calloc(policy->n_certificates + 1, sizeof *work->drafts);
         work->proofs = calloc(policy->n_clusters + 1, sizeof *work->proofs);
         work->makes = calloc(policy->n_authorities + 1, sizeof *work->makes);
-        return work->drafts && work->proofs && work->makes ? 0 : error_oom(reterr);
+        if (!work->drafts || !work->proofs || !work->makes)
+                return error_oom(reterr);
+        if (!input->memory->clock.is_doubted)
+                return 0;
+        clockstep_describe(&input->memory->clock, &doubt);
+        r = text_take(&doubt, &work->doubt, reterr);
+        work->draft.doubt = work->doubt;
+        return r;
 }
 
 Plan *plan_free(Plan *plan)
@@ -344,6 +355,8 @@ static int fill_next(Work *work, Plan *plan, Error *reterr)
                         policy->authorities[a].name);
         plan->next_usec = wake.next_usec;
         plan->next_boot_usec = wake.next_boot_usec;
+        if (clockstep_until(&input->memory->clock) < plan->next_boot_usec)
+                plan->next_boot_usec = clockstep_until(&input->memory->clock);
         return wake_take_what(&wake, &plan->next_what, reterr);
 }
 

@@ -132,6 +132,11 @@ static void find_steps(const ProofInput *input, Proof *proof)
             observed->override)
                 return;
         proof->configure = configure_reason(input);
+        /* A new leaf brings all that belongs to it. */
+        proof->is_left = proof->configure && !input->is_issuing &&
+                         repair_is_recent(&input->memory->repair, input->now_usec);
+        if (proof->is_left)
+                proof->configure = NULL;
         if (proof->configure && is_waiting) {
                 proof->configure = NULL;
                 proof->is_waiting = true;
@@ -203,6 +208,12 @@ static const char *find_trouble(const ProofInput *input, const Proof *proof, Hea
         }
         if (input->observed->override)
                 return input->observed->override;
+        if (proof->is_left) {
+                *ret_health = HEALTH_CRITICAL; /* a restart would not serve the set */
+                return "its configuration file was repaired, and somebody changed it again within "
+                       "a day: it is left as it is HINT: Find who edits it, a script or a "
+                       "configuration management, then: pgcertctl renew of its certificate.";
+        }
         if (owes || (proof->is_waiting && failed))
                 return failed ? memory->attempt.error : owed_sentence(input);
         if (input->observed->configuration == CONFIGURATION_FOREIGN)

@@ -39,6 +39,7 @@ typedef struct Proof {
         Health health;
         bool counts;     /* the set's row is owed or refused by it */
         bool is_waiting; /* a step is due, but in back-off */
+        bool is_left;    /* its configuration file was changed again after a repair: see repair.h */
         char *error;
         const char *configure;
         const char *load;

@@ -35,6 +35,7 @@ struct Record {
         bool is_torn;    /* the last line is not whole: end it before the next */
         Proven **proven; /* by name */
         size_t n_proven;
+        RepairList repairs;
         Error error; /* the last failure; code 0 for none */
 };
 
@@ -45,6 +46,7 @@ Record *record_free(Record *record)
         for (size_t i = 0; i < record->n_proven; i++)
                 free(record->proven[i]);
         free(record->proven);
+        repair_list_done(&record->repairs);
         closep(&record->fd);
         closep(&record->directory_fd);
         free(record);
@@ -109,6 +111,19 @@ static int remember(Record *record, const Proven *proven, Error *reterr)
         return 0;
 }
 
+static int fold_repaired(Record *record, const HistoryLine *line, Error *reterr)
+{
+        RepairEntry entry = {0};
+
+        entry.is_cluster = history_line_string(line, "cluster", entry.name, sizeof entry.name);
+        if ((!entry.is_cluster &&
+             !history_line_string(line, "certificate", entry.name, sizeof entry.name)) ||
+            !history_line_hex(line, "policy", (uint8_t *)&entry.tag, sizeof entry.tag) ||
+            !history_line_integer(line, "at_usec", &entry.done_usec))
+                return 0;
+        return repair_list_add(&record->repairs, &entry, reterr);
+}
+
 static int fold_line(Record *record, const char *text, size_t size, Error *reterr)
 {
         HistoryLine line;
@@ -116,8 +131,11 @@ static int fold_line(Record *record, const char *text, size_t size, Error *reter
         char event[16];
 
         if (size > RECORD_LINE_MAX || !history_line_parse(text, size, &line) ||
-            !history_line_string(&line, "event", event, sizeof event) ||
-            strcmp(event, "proven") != 0 ||
+            !history_line_string(&line, "event", event, sizeof event))
+                return 0;
+        if (strcmp(event, "repaired") == 0)
+                return fold_repaired(record, &line, reterr);
+        if (strcmp(event, "proven") != 0 ||
             !history_line_string(&line, "cluster", proven.cluster, sizeof proven.cluster) ||
             !history_line_hex(&line, "sha256", proven.sha256, sizeof proven.sha256) ||
             !history_line_integer(&line, "at_usec", &proven.usec))
@@ -169,6 +187,16 @@ static void add_proven(Json *json, const Proven *proven)
         end_line(json);
 }
 
+static void add_repaired(Json *json, const RepairEntry *entry, const char *reason)
+{
+        begin_line(json, "repaired", entry->done_usec);
+        json_string(json, entry->is_cluster ? "cluster" : "certificate", entry->name);
+        if (reason)
+                json_string(json, "reason", reason);
+        json_hex(json, "policy", (const uint8_t *)&entry->tag, sizeof entry->tag);
+        end_line(json);
+}
+
 static int open_file(Record *record, Error *reterr)
 {
         struct stat stat;
@@ -195,6 +223,8 @@ static int rotate(Record *record, Error *reterr)
 
         for (size_t i = 0; i < record->n_proven; i++)
                 add_proven(&json, record->proven[i]);
+        for (size_t i = 0; i < record->repairs.n; i++)
+                add_repaired(&json, &record->repairs.items[i], NULL);
         r = text_check(&text, reterr);
         if (r >= 0 && unlinkat(record->directory_fd, OLD_NAME, 0) < 0 && errno != ENOENT)
                 r = error_set(reterr, errno, "cannot remove %s: %s", OLD_NAME, strerror(errno));
@@ -214,7 +244,8 @@ static int rotate(Record *record, Error *reterr)
 
 static bool is_too_large(const Record *record)
 {
-        return record->size > RECORD_SIZE_MAX + (int64_t)record->n_proven * PROVEN_LINE;
+        return record->size >
+               RECORD_SIZE_MAX + (int64_t)(record->n_proven + record->repairs.n) * PROVEN_LINE;
 }
 
 static int append(Record *record, Text *text, Error *reterr)
@@ -343,6 +374,25 @@ int record_proven(Record *record, const char *cluster, const uint8_t sha256[CERT
         return r < 0 ? r : 1;
 }
 
+int record_repaired(Record *record, bool is_cluster, const char *name, const char *reason,
+                    uint64_t policy_tag, int64_t now_usec, Error *reterr)
+{
+        RepairEntry entry = {.is_cluster = is_cluster, .tag = policy_tag, .done_usec = now_usec};
+        Text text = {0};
+        Json json = {.text = &text};
+        int r;
+
+        assert(strlen(name) <= POLICY_NAME_MAX);
+        strcpy(entry.name, name);
+        add_repaired(&json, &entry, reason);
+        r = repair_list_add(&record->repairs, &entry, reterr);
+        if (r < 0) {
+                text_done(&text);
+                return r;
+        }
+        return append_and_rotate(record, &text, NULL, reterr);
+}
+
 bool record_take_error(Record *record, Error *ret)
 {
         if (record->error.code == 0)
@@ -354,11 +404,16 @@ bool record_take_error(Record *record, Error *ret)
 
 void record_restore(const Record *record, const Policy *policy, Memory *memory)
 {
+        for (size_t i = 0; i < policy->n_certificates; i++)
+                memory->certificates[i].repair.done_usec = repair_list_find(
+                        &record->repairs, false, policy->certificates[i].name, policy->tag);
         for (size_t c = 0; c < policy->n_clusters; c++) {
                 bool found;
                 size_t place = find_place(record, policy->clusters[c].name, &found);
                 MemoryCluster *cluster = &memory->clusters[c];
 
+                cluster->repair.done_usec = repair_list_find(&record->repairs, true,
+                                                             policy->clusters[c].name, policy->tag);
                 if (!found)
                         continue;
                 cluster->has_proven = true;

@@ -1,14 +1,16 @@
 /*
  * The history: what happened, one JSON object a line, appended to DIR/history.jsonl. It is read by
  * people and tools, and once by pgcertd itself: at its start, for the leaf that each cluster was
- * last proved to serve, so that a proof that is owed stays owed over a restart.
+ * last proved to serve, so that a proof that is owed stays owed over a restart, and for the last
+ * repair of each set and configuration file.
  *
  * Nothing here is synced: a line that a power cut takes is a proof that is made once more. A torn
  * last line, and lines of another format, are skipped.
  *
  * Lines: {"at":RFC 3339,"at_usec":N,"event":"published","certificate":NAME,"serial":HEX,
  * "sha256":HEX,"not_after":RFC 3339,"generation":N}; "proven" and "refused" with "cluster" and
- * "sha256", the latter with "reason". Fields and events may be added.
+ * "sha256", the latter with "reason"; "repaired" with "certificate" or "cluster", "reason" and
+ * "policy" (the tag of the policy in force). Fields and events may be added.
  */
 #pragma once
 
@@ -39,8 +41,13 @@ int record_refused(Record *record, const char *cluster, const uint8_t sha256[CER
 int record_proven(Record *record, const char *cluster, const uint8_t sha256[CERT_FINGERPRINT],
                   int64_t now_usec, Error *reterr);
 
+/* Files of a certificate, or a cluster's configuration file, were put right that somebody else had
+ * changed; reason says how. */
+int record_repaired(Record *record, bool is_cluster, const char *name, const char *reason,
+                    uint64_t policy_tag, int64_t now_usec, Error *reterr);
+
 /* Moves the last failure since it was last asked for into ret; false where there was none. */
 bool record_take_error(Record *record, Error *ret);
 
-/* Tells the memory the last proof of each cluster of the policy. */
+/* Tells the memory the last proof of each cluster of the policy, and the repairs under it. */
 void record_restore(const Record *record, const Policy *policy, Memory *memory);

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/events.h"
+#include "daemon/due.h"
 
 #include <stdio.h>
 #include <syslog.h>
@@ -58,6 +59,45 @@ void work_tell(const Work *work, const WorkEvent *event, const char *format, ...
         told.sentence = sentence;
         if (work->input.tell)
                 work->input.tell(work->input.userdata, &told);
+}
+
+/* Tells and remembers a repair; event names the object. */
+static void repaired(Work *work, Repair *repair, WorkEvent *event, const char *reason)
+{
+        const char *name = event->certificate ? event->certificate : event->cluster;
+
+        repair->done_usec = clock_realtime();
+        if (work->input.record)
+                record_repaired(work->input.record, event->cluster != NULL, name, reason,
+                                work->input.policy->tag, repair->done_usec, NULL);
+        event->level = LOG_WARNING;
+        event->message_id = EVENT_REPAIRED;
+        work_tell(work, event,
+                  "%s: repaired what somebody changed: %s. If it is changed again within a day, it "
+                  "is left as it is",
+                  name, reason);
+}
+
+void work_certificate_written(Work *work, size_t index)
+{
+        Repair *repair = &work->memory->certificates[index].repair;
+        const char *damage = due_damage(&work->observation->sets[index]);
+        WorkEvent event = {.certificate = work->input.policy->certificates[index].name};
+
+        if (repair->is_settled && damage)
+                repaired(work, repair, &event, damage);
+}
+
+void work_cluster_written(Work *work, size_t index)
+{
+        Repair *repair = &work->memory->clusters[index].repair;
+        WorkEvent event = {.cluster = work->input.policy->clusters[index].name};
+
+        if (repair->is_settled)
+                repaired(work, repair, &event,
+                         work->observation->clusters[index].configuration == CONFIGURATION_ABSENT
+                                 ? "its configuration file was removed"
+                                 : "its configuration file was edited");
 }
 
 void work_certificate_failed(Work *work, size_t index, const char *sentence)

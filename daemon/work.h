@@ -65,5 +65,10 @@ DEFINE_CLEANUP(Work *, work_free);
 /* For the modules of a pass: tells one event. */
 void work_tell(const Work *work, const WorkEvent *event, const char *format, ...) _printf_(3, 4);
 
+/* For the modules of a pass: a set was published, a configuration file written. Where that put
+ * right what somebody else had changed, it is told and remembered. */
+void work_certificate_written(Work *work, size_t index);
+void work_cluster_written(Work *work, size_t index);
+
 /* For the modules of a pass: a failed try of a set, with its back-off; told once. */
 void work_certificate_failed(Work *work, size_t index, const char *sentence);

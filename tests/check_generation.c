@@ -73,7 +73,7 @@ START_TEST(tells_damage_and_defects_and_mends_them)
                 {"rm ssl/generation-1/server.key; mkfifo ssl/generation-1/server.key", SET_DAMAGED,
                  0, "server.key"},
                 {"truncate -s 2M ssl/generation-1/root.crt", SET_DAMAGED, 0, "root.crt"},
-                {"rm ssl/current", SET_ABSENT, 0, NULL},
+                {"rm ssl/current", SET_DAMAGED, 0, "current is gone"},
         };
         TestCertificate t;
 

@@ -274,6 +274,12 @@ int store_open(const PolicyCertificate *certificate, StoreAccess access, Store *
                 return r;
         for (PolicyFile i = 0; i < POLICY_FILES && store.state != SET_FOREIGN; i++)
                 look_at_name(&store, i);
+        /* The names come after current, so that no crash leaves them without it. */
+        if (store.state == SET_ABSENT && store.names != 0) {
+                store.state = SET_DAMAGED;
+                error_set(&store.problem, ENOENT, "%s/" STORE_CURRENT " is gone",
+                          certificate->directory);
+        }
         *ret = store;
         store = STORE_EMPTY;
         return 0;
