@@ -381,6 +381,7 @@ int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, 
         Reader reader = {.file = file, .errors = errors};
         _cleanup_(yamlnode_freep) YamlNode *root = NULL;
         int r = yamlbytes_check(file, data, size, errors);
+        size_t mark = yamlbytes_mark(data, size);
 
         *ret = NULL;
         if (r < 0)
@@ -390,7 +391,8 @@ int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, 
                 return reader.first;
         }
         yaml_parser_set_encoding(&reader.parser, YAML_UTF8_ENCODING);
-        yaml_parser_set_input_string(&reader.parser, data, size);
+        yaml_parser_set_input_string(&reader.parser, (const unsigned char *)data + mark,
+                                     size - mark);
         read_stream(&reader, &root);
         yaml_parser_delete(&reader.parser);
         if (root)

@@ -18,6 +18,11 @@ static const char *judge(const unsigned char *p, size_t size, size_t *ret_length
         return NULL;
 }
 
+size_t yamlbytes_mark(const void *data, size_t size)
+{
+        return size >= 3 && memcmp(data, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+}
+
 int yamlbytes_check(const char *file, const void *data, size_t size, Errors *errors)
 {
         const unsigned char *p = data;
@@ -34,8 +39,7 @@ int yamlbytes_check(const char *file, const void *data, size_t size, Errors *err
                          "this is UTF-16. HINT: Save the file as UTF-8.");
                 return errors_add(errors, &error);
         }
-        for (size_t i = size >= 3 && memcmp(p, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; i < size;
-             i += length) {
+        for (size_t i = yamlbytes_mark(p, size); i < size; i += length) {
                 const char *what = judge(p + i, size - i, &length);
 
                 if (what) {

@@ -13,3 +13,7 @@ enum { YAML_SIZE_MAX = 8 << 20 /* bytes of a file */ };
 /* Adds an error for the first byte that is not text of a policy: not UTF-8, a control character
  * other than a tab or a line's end, a NUL. -EFBIG over YAML_SIZE_MAX. 0 where all is fit. */
 int yamlbytes_check(const char *file, const void *data, size_t size, Errors *errors);
+
+/* The length of the byte order mark at the beginning, 0 where there is none. Editors write one;
+ * libyaml, once it is told the encoding, takes it for text. */
+size_t yamlbytes_mark(const void *data, size_t size);

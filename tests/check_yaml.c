@@ -53,6 +53,19 @@ START_TEST(gives_every_node_its_place)
 }
 END_TEST
 
+START_TEST(overlooks_a_byte_order_mark)
+{
+        static const char text[] = "\xEF\xBB\xBF# made elsewhere\na: 1\n";
+        _cleanup_(parsed_done) Parsed parsed = parse(text, sizeof text - 1);
+        _cleanup_(parsed_done) Parsed empty = parse(text, 3);
+
+        ck_assert_int_eq(parsed.r, 0);
+        ck_assert_str_eq(yamlnode_find(parsed.root, "a")->text, "1");
+        ck_assert_uint_eq(yamlnode_find(parsed.root, "a")->line, 2);
+        ck_assert_int_lt(empty.r, 0);
+}
+END_TEST
+
 START_TEST(counts_columns_in_characters)
 {
         static const char text[] = "{ \"\u00E4\u00F6\": 1, b: &x 2 }";
@@ -238,6 +251,7 @@ static Suite *suite(void)
         TCase *cases = tcase_create("parse");
 
         tcase_add_test(cases, gives_every_node_its_place);
+        tcase_add_test(cases, overlooks_a_byte_order_mark);
         tcase_add_test(cases, counts_columns_in_characters);
         tcase_add_loop_test(cases, refuses_what_surprises, 0, ELEMENTSOF(refused));
         tcase_add_test(cases, goes_on_after_an_error);
