@@ -26,10 +26,18 @@ typedef enum Mode { MODE_SERVICE, MODE_CHECK, MODE_PLAN, MODE_ONCE } Mode;
 
 typedef struct Arguments {
         PeerPlaces places;
+        char *state_dir; /* where places point without an option */
+        char *runtime_dir;
         Mode mode;
         bool print;
         bool json;
 } Arguments;
+
+static void arguments_done(Arguments *arguments)
+{
+        free(arguments->state_dir);
+        free(arguments->runtime_dir);
+}
 
 static int usage(FILE *stream, int status)
 {
@@ -48,12 +56,12 @@ static int usage(FILE *stream, int status)
         return status;
 }
 
-/* The first of systemd's directories, or the usual one. */
-static const char *place(const char *variable, const char *usual)
+/* The first of the directories that systemd made for the unit, or the usual one. */
+static char *place(const char *variable, const char *usual)
 {
         const char *value = getenv(variable);
 
-        return value && value[0] == '/' && !strchr(value, ':') ? value : usual;
+        return value && value[0] == '/' ? strndup(value, strcspn(value, ":")) : strdup(usual);
 }
 
 static int set_mode(Arguments *arguments, Mode mode)
@@ -124,10 +132,14 @@ static int parse_arguments(Arguments *arguments, int argc, char *argv[])
         };
         int option, r;
 
+        arguments->state_dir = place("STATE_DIRECTORY", "/var/lib/pgcertd");
+        arguments->runtime_dir = place("RUNTIME_DIRECTORY", "/run/pgcertd");
+        if (!arguments->state_dir || !arguments->runtime_dir)
+                return -ENOMEM;
         arguments->places = (PeerPlaces){
                 .policy_file = "/etc/pgcertd/pgcertd.yaml",
-                .state_dir = place("STATE_DIRECTORY", "/var/lib/pgcertd"),
-                .runtime_dir = place("RUNTIME_DIRECTORY", "/run/pgcertd"),
+                .state_dir = arguments->state_dir,
+                .runtime_dir = arguments->runtime_dir,
         };
         while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
                 r = parse_option(arguments, option);
@@ -156,6 +168,21 @@ static void print_errors(const Errors *errors)
                 fprintf(stderr, "and %zu more\n", errors->omitted);
 }
 
+/* An answer that was cut off must not look like one that was given, or the policy like a bad one.
+ */
+static int print(const Text *text)
+{
+        Error error;
+
+        if (text_check(text, &error) >= 0) {
+                if (fputs(text_content(text), stdout) >= 0 && fflush(stdout) == 0)
+                        return 0;
+                error_set(&error, errno, "cannot write standard output: %m");
+        }
+        fprintf(stderr, "pgcertd: %s\n", error.text);
+        return -EIO;
+}
+
 static int check_policy(const Arguments *arguments)
 {
         _cleanup_(policy_unrefp) Policy *policy = NULL;
@@ -177,8 +204,7 @@ static int check_policy(const Arguments *arguments)
                         "The longest outage that costs nothing: %s\n",
                         policy->file, policy->n_authorities, policy->n_certificates,
                         policy->n_clusters, duration_format_rough(policy_outage(policy), outage));
-        fputs(text_content(&text), stdout);
-        return fflush(stdout) == 0 && text_check(&text, NULL) == 0 ? 0 : 1;
+        return print(&text) < 0 ? 1 : 0;
 }
 
 static int load_or_print(State *state)
@@ -226,8 +252,7 @@ static int print_plan(const Arguments *arguments, State *state)
                 report_plan_json(&report, &text);
         else
                 report_plan(&report, &text);
-        fputs(text_content(&text), stdout);
-        return fflush(stdout) == 0 && text_check(&text, NULL) == 0 ? 0 : HEALTH_UNKNOWN;
+        return print(&text) < 0 ? HEALTH_UNKNOWN : 0;
 }
 
 static int once(State *state)
@@ -328,7 +353,7 @@ static int run(const Arguments *arguments)
                 }
         }
         if (load_or_print(&state) < 0)
-                return 1;
+                return arguments->mode == MODE_SERVICE ? 1 : HEALTH_UNKNOWN;
         switch (arguments->mode) {
         case MODE_PLAN:
                 return print_plan(arguments, &state);
@@ -343,7 +368,7 @@ static int run(const Arguments *arguments)
 
 int main(int argc, char *argv[])
 {
-        Arguments arguments = {0};
+        _cleanup_(arguments_done) Arguments arguments = {0};
         int r = parse_arguments(&arguments, argc, argv);
 
         if (r != 0)
@@ -354,7 +379,7 @@ int main(int argc, char *argv[])
         if (geteuid() == 0 || getuid() == 0) {
                 log_plain(LOG_ERR, "pgcertd does not run as root HINT: Run it as the database's "
                                    "user: runuser -u postgres -- pgcertd ...");
-                return 1;
+                return arguments.mode == MODE_SERVICE ? 1 : HEALTH_UNKNOWN;
         }
         return run(&arguments);
 }
