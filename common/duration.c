@@ -9,10 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define USEC_PER_MINUTE (60 * USEC_PER_SEC)
-#define USEC_PER_HOUR (60 * USEC_PER_MINUTE)
-#define USEC_PER_DAY (24 * USEC_PER_HOUR)
-#define USEC_PER_YEAR (INT64_C(31557600) * USEC_PER_SEC)
 #define DURATION_MAX (1000 * USEC_PER_YEAR)
 
 enum { FRACTION_DIGITS_MAX = 9, UNIT_NAME_MAX = 8 };

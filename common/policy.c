@@ -46,10 +46,10 @@ static int build(PolicyDraft *draft)
         if (policymodel_sort(draft->policy, &error) < 0)
                 return errors_add(draft->errors, &error);
         if (policycomplete_policy(draft) < 0 || policyunique_check(draft) < 0 ||
-            policyuser_resolve(draft) < 0 || policycheck_objects(draft) < 0 ||
-            policyrule_check(draft) < 0 || policybundle_fill(draft) < 0)
+            policyuser_resolve(draft) < 0)
                 return -ENOMEM;
-        return 0;
+        policycheck_objects(draft);
+        return policyrule_check(draft) < 0 || policybundle_fill(draft) < 0 ? -ENOMEM : 0;
 }
 
 /* Which of the files an error is about; those without a file come first. */
@@ -100,7 +100,7 @@ static int parse_files(const PolicyFiles *files, Policy **ret, Errors *errors)
         for (size_t i = 0; i < files->n; i++)
                 yaml_parse(files->paths[i], files->bytes[i].data, files->bytes[i].size,
                            &draft.roots[i], errors);
-        build(&draft);
+        build(&draft); /* whatever it returns is among the errors */
         sort_errors(files, errors);
         sort_errors(files, &policy->warnings);
         if (errors->n + errors->omitted > before)
@@ -133,7 +133,9 @@ int policy_tag(const char *file, uint64_t *ret, Error *reterr)
         int r = policyfiles_read(file, &files, &errors);
 
         if (r < 0) {
-                if (reterr && errors.n > 0)
+                if (errors.n == 0)
+                        return error_oom(reterr);
+                if (reterr)
                         *reterr = errors.items[0];
                 return r;
         }

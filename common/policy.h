@@ -31,7 +31,8 @@ const PolicyAuthority *policy_find_authority(const Policy *policy, const char *n
 const PolicyCertificate *policy_find_certificate(const Policy *policy, const char *name);
 const PolicyCluster *policy_find_cluster(const Policy *policy, const char *name);
 
-/* Rule 9's longest outage that costs nothing, 0 where negative. */
+/* How long pgcertd may be down (microseconds) so that no reader ever meets a certificate that it
+ * cannot verify, a CA rollover included; 0 where there is no such time. */
 int64_t policy_outage(const Policy *policy);
 
 /* Writes the policy with its defaults as YAML that policy_parse() reads back to the same. */

@@ -140,7 +140,7 @@ static void check_cluster(PolicyDraft *draft, const PolicyCluster *cluster, Yaml
                                  cluster->certificate->name);
 }
 
-int policycheck_objects(PolicyDraft *draft)
+void policycheck_objects(PolicyDraft *draft)
 {
         const Policy *policy = draft->policy;
 
@@ -153,5 +153,4 @@ int policycheck_objects(PolicyDraft *draft)
         for (size_t i = 0; i < policy->n_clusters; i++)
                 check_cluster(draft, &policy->clusters[i],
                               policydraft_node(draft, POLICY_CLUSTERS, i));
-        return 0;
 }

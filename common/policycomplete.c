@@ -4,12 +4,11 @@
 #include "common/nearest.h"
 #include "common/policykey.h"
 #include "common/policylist.h"
+#include "common/policyname.h"
 #include "common/policyvalue.h"
 
 #include <errno.h>
 #include <string.h>
-
-#define YEAR_USEC (INT64_C(31557600) * USEC_PER_SEC)
 
 static void complete_defaults(PolicyDefaults *defaults)
 {
@@ -17,7 +16,7 @@ static void complete_defaults(PolicyDefaults *defaults)
                 defaults->renew_before_usec = defaults->lifetime_usec / 3;
         defaults->rekey_always = defaults->rekey_usec == POLICYVALUE_ALWAYS;
         if (defaults->rekey_always || defaults->rekey_usec == 0)
-                defaults->rekey_usec = YEAR_USEC;
+                defaults->rekey_usec = USEC_PER_YEAR;
 }
 
 static void complete_spans(PolicyCertificate *certificate, const PolicyDefaults *defaults)
@@ -37,14 +36,6 @@ static void complete_spans(PolicyCertificate *certificate, const PolicyDefaults 
                 certificate->key = defaults->key;
 }
 
-static bool has_cn(const PolicySubject *subject)
-{
-        for (size_t i = 0; i < subject->n; i++)
-                if (strcmp(subject->items[i].type, "CN") == 0)
-                        return true;
-        return false;
-}
-
 static void complete_certificate(PolicyDraft *draft, PolicyCertificate *certificate)
 {
         const char *cn = certificate->use == POLICY_CLIENT ? certificate->role
@@ -56,7 +47,7 @@ static void complete_certificate(PolicyDraft *draft, PolicyCertificate *certific
                 if (!certificate->files[i])
                         policyvalue_set(draft, &certificate->files[i],
                                         policykey_files[certificate->use][i]);
-        if (cn && !has_cn(&certificate->subject))
+        if (cn && !policyname_subject_cn(&certificate->subject))
                 policylist_add_attribute(draft, &certificate->subject, "CN", cn);
 }
 

@@ -1,6 +1,5 @@
 /*
- * Completes the objects: defaults, references by name, the CN of a subject, usual file names, what
- * a bundle holds, owners and groups.
+ * Completes the objects: defaults, references by name, the CN of a subject, usual file names.
  */
 #pragma once
 

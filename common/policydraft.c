@@ -4,11 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static void add(Errors *errors, int code, const YamlNode *node, bool at_key, const char *key,
-                const char *format, va_list arguments) __attribute__((format(printf, 6, 0)));
-
-static void add(Errors *errors, int code, const YamlNode *node, bool at_key, const char *key,
-                const char *format, va_list arguments)
+/* key is that of a child that is not there, or NULL. */
+_printf_(6, 0) static void add(Errors *errors, int code, const YamlNode *node, bool at_key,
+                               const char *key, const char *format, va_list arguments)
 {
         char text[ERROR_TEXT_MAX], path[YAML_PATH_MAX];
         Error error;
@@ -21,30 +19,36 @@ static void add(Errors *errors, int code, const YamlNode *node, bool at_key, con
         errors_add(errors, &error);
 }
 
+/* The mark keeps later stages from complaining about what follows from the first error. */
+_printf_(4, 0) static int refuse(PolicyDraft *draft, YamlNode *node, bool at_key,
+                                 const char *format, va_list arguments)
+{
+        if (!node->is_told)
+                add(draft->errors, EINVAL, node, at_key, NULL, format, arguments);
+        node->is_told = true;
+        return -EINVAL;
+}
+
 int policydraft_refuse(PolicyDraft *draft, YamlNode *node, const char *format, ...)
 {
         va_list arguments;
+        int r;
 
-        if (node->is_told)
-                return -EINVAL;
-        node->is_told = true;
         va_start(arguments, format);
-        add(draft->errors, EINVAL, node, false, NULL, format, arguments);
+        r = refuse(draft, node, false, format, arguments);
         va_end(arguments);
-        return -EINVAL;
+        return r;
 }
 
 int policydraft_refuse_key(PolicyDraft *draft, YamlNode *node, const char *format, ...)
 {
         va_list arguments;
+        int r;
 
-        if (node->is_told)
-                return -EINVAL;
-        node->is_told = true;
         va_start(arguments, format);
-        add(draft->errors, EINVAL, node, true, NULL, format, arguments);
+        r = refuse(draft, node, true, format, arguments);
         va_end(arguments);
-        return -EINVAL;
+        return r;
 }
 
 int policydraft_refuse_missing(PolicyDraft *draft, YamlNode *map, const char *key,

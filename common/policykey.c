@@ -12,9 +12,9 @@
 #include <stddef.h>
 
 #define S USEC_PER_SEC
-#define MIN (60 * S)
-#define D (24 * 60 * MIN)
-#define Y (INT64_C(31557600) * S)
+#define MIN USEC_PER_MINUTE
+#define D USEC_PER_DAY
+#define Y USEC_PER_YEAR
 
 /* One line a key, so that a test can read it: name, kind, field, and what is special. */
 #define SPAN(name_, type, field, minimum_, maximum_, fallback_)                                    \

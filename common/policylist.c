@@ -4,6 +4,7 @@
 #include "common/policyname.h"
 #include "common/policyvalue.h"
 
+#include <errno.h>
 #include <string.h>
 
 enum { SERVICE_LINE_MAX = 900 /* libpq reads lines of up to 1,023 bytes */ };
@@ -91,35 +92,23 @@ void policylist_read_references(PolicyDraft *draft, const PolicyKey *key, YamlNo
                 policyvalue_text(draft, &node->children[i]);
 }
 
-/* Grows an array of attributes by one; NULL where memory ran out, which is told. */
-static PolicyAttribute *grow(PolicyDraft *draft, PolicyAttribute **items, size_t *n)
-{
-        PolicyAttribute *grown = reallocarray(*items, *n + 1, sizeof *grown);
-
-        if (!grown) {
-                policydraft_oom(draft);
-                return NULL;
-        }
-        *items = grown;
-        grown[*n] = (PolicyAttribute){0};
-        return &grown[(*n)++];
-}
-
 static int add_attribute(PolicyDraft *draft, PolicyAttribute **items, size_t *n, const char *type,
                          const char *value)
 {
-        PolicyAttribute *item = grow(draft, items, n);
+        PolicyAttribute *grown = reallocarray(*items, *n + 1, sizeof *grown), item = {0};
 
-        if (!item)
-                return -1;
-        policyvalue_set(draft, &item->type, type);
-        policyvalue_set(draft, &item->value, value);
-        if (item->type && item->value)
-                return 0;
-        free(item->type);
-        free(item->value);
-        --*n;
-        return -1;
+        if (!grown)
+                return policydraft_oom(draft);
+        *items = grown;
+        policyvalue_set(draft, &item.type, type);
+        policyvalue_set(draft, &item.value, value);
+        if (!item.type || !item.value) {
+                free(item.type);
+                free(item.value);
+                return -ENOMEM;
+        }
+        grown[(*n)++] = item;
+        return 0;
 }
 
 int policylist_add_attribute(PolicyDraft *draft, PolicySubject *subject, const char *type,

@@ -51,7 +51,7 @@ typedef struct PolicyAuthority {
         KeyType key;
         int64_t lifetime_usec;
         int64_t distribute_usec;
-        int64_t renew_before_usec; /* rule 2 of the CA rollover where not written */
+        int64_t renew_before_usec; /* where not written, see policyrule_check() */
         int64_t notice_usec;
         char **trust; /* files with foreign anchors */
         size_t n_trust;

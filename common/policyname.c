@@ -147,6 +147,14 @@ int policyname_check_attribute(const char *type, const char *value, Error *reter
         return 0;
 }
 
+const char *policyname_subject_cn(const PolicySubject *subject)
+{
+        for (size_t i = 0; i < subject->n; i++)
+                if (strcmp(subject->items[i].type, "CN") == 0)
+                        return subject->items[i].value;
+        return NULL;
+}
+
 size_t policyname_subject_size(const PolicySubject *subject)
 {
         size_t size = 0;
@@ -191,13 +199,6 @@ int policyname_check_path(const char *path, Error *reterr)
                                  ".., without two slashes in a row, and without one at the end.",
                                  excerpt);
         return 0;
-}
-
-bool policyname_is_below(const char *path, const char *directory)
-{
-        size_t size = strlen(directory);
-
-        return strncmp(path, directory, size) == 0 && (path[size] == '/' || path[size] == '\0');
 }
 
 int policyname_check_file(const char *name, Error *reterr)

@@ -20,14 +20,14 @@ bool policyname_is_same(const PolicyName *a, const PolicyName *b);
 /* An attribute's value against its upper bound (X.520, RFC 5280 appendix A), in characters. */
 int policyname_check_attribute(const char *type, const char *value, Error *reterr);
 
+/* The CN of a subject; NULL where it has none. */
+const char *policyname_subject_cn(const PolicySubject *subject);
+
 /* Bytes of a subject as one line: "C=CN, ST=GD, O=Bytebase, CN=root". */
 size_t policyname_subject_size(const PolicySubject *subject);
 
 /* A path that is absolute and as short as it can be written. */
 int policyname_check_path(const char *path, Error *reterr);
-
-/* Whether the path is the directory or below it. */
-bool policyname_is_below(const char *path, const char *directory);
 
 /* A plain file name that is none of those that a directory of ours needs for itself. */
 int policyname_check_file(const char *name, Error *reterr);

@@ -54,15 +54,28 @@ static void add_span(Text *text, unsigned depth, const char *key, int64_t usec)
         text_addf(text, " %s\n", duration_format(usec, buffer));
 }
 
-static void add_rekey(Text *text, bool is_always, int64_t usec)
+static void add_rekey(Text *text, unsigned depth, bool is_always, int64_t usec)
 {
         if (is_always)
-                add_pair(text, 2, "rekey", "always");
+                add_pair(text, depth, "rekey", "always");
         else
-                add_span(text, 2, "rekey", usec);
+                add_span(text, depth, "rekey", usec);
 }
 
-/* A group that is left out where it would be empty. */
+/* The beginning of a list; its n items follow by add_item(). */
+static void add_list(Text *text, unsigned depth, const char *key, size_t n)
+{
+        add_key(text, depth, key);
+        text_add(text, n > 0 ? "\n" : " []\n");
+}
+
+static void add_item(Text *text, unsigned depth, const char *value)
+{
+        text_addf(text, "%*s- ", (int)depth * 2, "");
+        add_value(text, value);
+        text_add(text, "\n");
+}
+
 static void add_group(Text *text, unsigned depth, const char *key)
 {
         add_key(text, depth, key);
@@ -91,30 +104,15 @@ static void add_authority(Text *text, const PolicyAuthority *authority)
         add_span(text, 2, "lifetime", authority->lifetime_usec);
         add_span(text, 2, "distribute", authority->distribute_usec);
         add_span(text, 2, "renew_before", authority->renew_before_usec);
-        add_key(text, 2, "trust");
-        text_add(text, authority->n_trust > 0 ? "\n" : " []\n");
-        for (size_t i = 0; i < authority->n_trust; i++) {
-                text_add(text, "      - ");
-                add_value(text, authority->trust[i]);
-                text_add(text, "\n");
-        }
+        add_list(text, 2, "trust", authority->n_trust);
+        for (size_t i = 0; i < authority->n_trust; i++)
+                add_item(text, 3, authority->trust[i]);
         if (authority->adopt_key) {
                 add_group(text, 2, "adopt");
                 add_pair(text, 3, "certificate", authority->adopt_certificate);
                 add_pair(text, 3, "key", authority->adopt_key);
         }
         add_span(text, 2, "notice", authority->notice_usec);
-}
-
-static void add_names(Text *text, const PolicyCertificate *certificate)
-{
-        add_key(text, 2, "names");
-        text_add(text, certificate->n_names > 0 ? "\n" : " []\n");
-        for (size_t i = 0; i < certificate->n_names; i++) {
-                text_add(text, "      - ");
-                add_value(text, certificate->names[i].text);
-                text_add(text, "\n");
-        }
 }
 
 static void add_service(Text *text, const PolicyService *service)
@@ -134,7 +132,9 @@ static void add_certificate(Text *text, const PolicyCertificate *certificate)
         add_pair(text, 2, "use", is_client ? "client" : "server");
         add_pair(text, 2, "authority", certificate->authority->name);
         add_subject(text, &certificate->subject, is_client);
-        add_names(text, certificate);
+        add_list(text, 2, "names", certificate->n_names);
+        for (size_t i = 0; i < certificate->n_names; i++)
+                add_item(text, 3, certificate->names[i].text);
         if (certificate->role)
                 add_pair(text, 2, "role", certificate->role);
         add_pair(text, 2, "directory", certificate->directory);
@@ -145,7 +145,7 @@ static void add_certificate(Text *text, const PolicyCertificate *certificate)
         add_pair(text, 2, "key", key_type_name(certificate->key));
         add_span(text, 2, "lifetime", certificate->lifetime_usec);
         add_span(text, 2, "renew_before", certificate->renew_before_usec);
-        add_rekey(text, certificate->rekey_always, certificate->rekey_usec);
+        add_rekey(text, 2, certificate->rekey_always, certificate->rekey_usec);
         add_group(text, 2, "files");
         add_pair(text, 3, "certificate", certificate->files[POLICY_CERTIFICATE]);
         add_pair(text, 3, "key", certificate->files[POLICY_KEY]);
@@ -164,13 +164,9 @@ static void add_cluster(Text *text, const PolicyCluster *cluster)
         add_pair(text, 2, "reload", cluster->reload == POLICY_RELOAD_SQL ? "sql" : "signal");
         add_span(text, 2, "timeout", cluster->timeout_usec);
         add_group(text, 2, "verify");
-        add_key(text, 3, "as");
-        text_add(text, cluster->n_as > 0 ? "\n" : " []\n");
-        for (size_t i = 0; i < cluster->n_as; i++) {
-                text_add(text, "        - ");
-                add_value(text, cluster->as[i]->name);
-                text_add(text, "\n");
-        }
+        add_list(text, 3, "as", cluster->n_as);
+        for (size_t i = 0; i < cluster->n_as; i++)
+                add_item(text, 4, cluster->as[i]->name);
         add_pair(text, 3, "plaintext",
                  cluster->plaintext == POLICY_PLAINTEXT_REFUSED ? "refused" : "ignored");
         if (cluster->min_protocol)
@@ -183,10 +179,7 @@ static void add_defaults(Text *text, const PolicyDefaults *defaults)
         add_pair(text, 1, "key", key_type_name(defaults->key));
         add_span(text, 1, "lifetime", defaults->lifetime_usec);
         add_span(text, 1, "renew_before", defaults->renew_before_usec);
-        if (defaults->rekey_always)
-                add_pair(text, 1, "rekey", "always");
-        else
-                add_span(text, 1, "rekey", defaults->rekey_usec);
+        add_rekey(text, 1, defaults->rekey_always, defaults->rekey_usec);
         add_span(text, 1, "backdate", defaults->backdate_usec);
 }
 

@@ -6,4 +6,5 @@
 #include "common/policymodel.h"
 #include "common/text.h"
 
+/* See policy_print(). */
 void policyprint_write(const Policy *policy, Text *text);

@@ -3,9 +3,10 @@
 #include "common/nearest.h"
 #include "common/policyvalue.h"
 
+#include <assert.h>
 #include <string.h>
 
-enum { KEYS_MAX = 32 };
+enum { KEYS_MAX = 32 }; /* of a table, by far */
 
 void policysection_begin(const PolicySection *section, void *object)
 {
@@ -35,7 +36,8 @@ static size_t refuse_unknown(PolicyDraft *draft, const PolicySection *section, Y
         const char *names[KEYS_MAX], *nearest;
         char known[POLICYDRAFT_WORDS_MAX];
 
-        for (size_t i = 0; i < section->n && i < KEYS_MAX; i++)
+        assert(section->n <= KEYS_MAX);
+        for (size_t i = 0; i < section->n; i++)
                 names[i] = section->keys[i].name;
         nearest = nearest_word(node->key, names, section->n);
         if (nearest)
@@ -49,8 +51,9 @@ static size_t refuse_unknown(PolicyDraft *draft, const PolicySection *section, Y
 void policysection_read(PolicyDraft *draft, const PolicySection *section, YamlNode *map,
                         void *object)
 {
-        bool is_there[KEYS_MAX + 1] = {false};
+        bool is_there[KEYS_MAX + 1] = {false}; /* the last one stands for all unknown keys */
 
+        assert(section->n <= KEYS_MAX);
         if (!policyvalue_is_map(draft, map))
                 return;
         for (size_t i = 0; i < map->n; i++) {
@@ -61,6 +64,7 @@ void policysection_read(PolicyDraft *draft, const PolicySection *section, YamlNo
                         place = refuse_unknown(draft, section, node);
                 else if (place < section->n && !node->is_told)
                         section->keys[place].read(draft, &section->keys[place], node, object);
+                /* One that was refused, or only meant, is not missing as well. */
                 is_there[place] = true;
         }
         for (size_t i = 0; i < section->n; i++)

@@ -6,9 +6,10 @@
 
 #include "common/policydraft.h"
 
-/* Puts the fallbacks of the section's spans into the object. */
+/* Puts the fallbacks of the section's spans into the object, those of its groups too. */
 void policysection_begin(const PolicySection *section, void *object);
 
+/* Reads the keys of the map into the object. What is wrong is refused at its place. */
 void policysection_read(PolicyDraft *draft, const PolicySection *section, YamlNode *map,
                         void *object);
 

@@ -8,6 +8,7 @@
 
 #include "common/policyname.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* A path of the policy and where it is written. */
@@ -123,7 +124,6 @@ static void check_configuration(PolicyDraft *draft, const Places *directories, c
         const char *slash = strrchr(place->path, '/');
         const Place *found = find(directories, place->path, (size_t)(slash - place->path));
         const PolicyCertificate *certificate = found ? found->certificate : NULL;
-
         bool is_taken = false;
 
         if (!certificate)
@@ -147,7 +147,7 @@ static int check_paths(PolicyDraft *draft)
         if (make_places(draft, policy->n_certificates, &directories) < 0 ||
             make_places(draft, policy->n_clusters, &data) < 0 ||
             make_places(draft, policy->n_clusters, &configurations) < 0)
-                return -1;
+                return -ENOMEM;
         for (size_t i = 0; i < policy->n_certificates; i++)
                 add(&directories, policy->certificates[i].directory,
                     policydraft_node(draft, POLICY_CERTIFICATES, i), "directory",

@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { WORDS_MAX = 32 };
-
 static void *field(const PolicyKey *key, void *object)
 {
         return (char *)object + key->offset;
@@ -143,6 +141,7 @@ void policyvalue_read_word(PolicyDraft *draft, const PolicyKey *key, YamlNode *n
 {
         int word = find_word(draft, node, key->words);
 
+        /* An enum without negative values is an unsigned int to gcc and clang. */
         if (word >= 0)
                 *(unsigned *)field(key, object) = (unsigned)word;
 }

@@ -43,4 +43,5 @@ void policyvalue_read_file(PolicyDraft *draft, const PolicyKey *key, YamlNode *n
 void policyvalue_read_mode(PolicyDraft *draft, const PolicyKey *key, YamlNode *node,
                            void *object); /* mode_t */
 
+/* What rekey: always is until the objects are complete. */
 #define POLICYVALUE_ALWAYS INT64_MAX

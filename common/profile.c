@@ -2,6 +2,7 @@
 
 #include "common/crypto.h"
 #include "common/extension.h"
+#include "common/policyname.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -41,40 +42,19 @@ int profile_subject(const PolicySubject *subject, const char *cn, X509_NAME **re
         return 0;
 }
 
-static const char *subject_cn(const PolicySubject *subject)
-{
-        for (size_t i = 0; i < subject->n; i++)
-                if (strcmp(subject->items[i].type, "CN") == 0)
-                        return subject->items[i].value;
-        return NULL;
-}
-
-/* "C=CN, CN=root": what the policy's limit counts. */
-static size_t line_length(const PolicySubject *subject, const char *cn)
-{
-        size_t length = 0;
-
-        for (size_t i = 0; i < subject->n; i++) {
-                const PolicyAttribute *attribute = &subject->items[i];
-                bool is_cn = strcmp(attribute->type, "CN") == 0;
-
-                length += (i > 0 ? strlen(", ") : 0) + strlen(attribute->type) + strlen("=") +
-                          strlen(is_cn ? cn : attribute->value);
-        }
-        return length;
-}
-
 int profile_authority_subject(const PolicyAuthority *authority, uint32_t number,
                               const uint8_t key_id[CERT_KEY_ID], X509_NAME **ret, Error *reterr)
 {
-        const char *base = subject_cn(&authority->subject);
+        const char *base = policyname_subject_cn(&authority->subject);
         char cn[COMMON_NAME_MAX + 1];
-        int length =
-                snprintf(cn, sizeof cn, "%s G%u %02x%02x%02x%02x", base ? base : authority->name,
-                         (unsigned)number, key_id[0], key_id[1], key_id[2], key_id[3]);
+        int length;
+        size_t line;
 
-        if (length < 0 || (size_t)length >= sizeof cn ||
-            line_length(&authority->subject, cn) > POLICY_SUBJECT_MAX)
+        assert(base); /* policycheck refuses an authority without */
+        length = snprintf(cn, sizeof cn, "%s G%u %02x%02x%02x%02x", base, (unsigned)number,
+                          key_id[0], key_id[1], key_id[2], key_id[3]);
+        line = policyname_subject_size(&authority->subject) - strlen(base) + (size_t)length;
+        if ((size_t)length >= sizeof cn || line > POLICY_SUBJECT_MAX)
                 return error_set(reterr, EINVAL,
                                  "the subject of authority %s with its generation is longer than "
                                  "%d bytes HINT: Shorten it in the policy.",

@@ -22,8 +22,9 @@ int profile_subject(const PolicySubject *subject, const char *cn, struct X509_na
                     Error *reterr);
 
 /* The same for a generation of a CA: its CN is "CN Gn XXXXXXXX", the number and the start of its
- * subjectKeyIdentifier (DESIGN section 6, rule 1). The policy sees to it that there is a CN.
- * -EINVAL where that is longer than POLICY_SUBJECT_MAX as one line. */
+ * subjectKeyIdentifier, so that no two generations ever have one name: verifiers look an issuer up
+ * by it. The policy sees to it that there is a CN. -EINVAL where that is longer than
+ * POLICY_SUBJECT_MAX as one line. */
 int profile_authority_subject(const PolicyAuthority *authority, uint32_t number,
                               const uint8_t key_id[CERT_KEY_ID], struct X509_name_st **ret,
                               Error *reterr);
