@@ -114,6 +114,21 @@ static int refuse(ControlCall *call, const char *sentence)
         return 0;
 }
 
+/* What has nothing to tell but that it is done. */
+static void finish_done(ControlCall *call, const char *member, const char *sentence)
+{
+        _cleanup_(text_done) Text text = {0};
+        Json json = {.text = &text};
+
+        json_object(&json, NULL);
+        json_integer(&json, "version", 1);
+        json_boolean(&json, member, true);
+        json_object_end(&json);
+        text_add(&text, "\n");
+        control_call_write(call, 1, is_json(call) ? text_content(&text) : sentence);
+        control_call_finish(call, 0);
+}
+
 static int on_status(Answers *answers, ControlCall *call)
 {
         finish_report(answers, call, report_status, report_status_json);
@@ -193,69 +208,27 @@ static int on_renew(Answers *answers, ControlCall *call)
                   (unsigned)control_call_uid(call), all ? "all certificates" : names[0],
                   n > 1 ? " and others" : "");
         if (flags & CONTROL_NO_WAIT) {
-                control_call_write(call, 1, "queued\n");
-                control_call_finish(call, 0);
+                finish_done(call, "queued", "queued\n");
                 return 0;
         }
         return wait_for_pass(answers, call, ANSWER_RENEW, number);
 }
 
-/* How the renewal of one certificate went, as an exit status and a line. */
-static int add_renewal(const State *state, size_t index, Text *text)
-{
-        const char *name = state->last_policy->certificates[index].name;
-        const PlanCertificate *plan = &state->plan->certificates[index];
-        const MemoryCertificate *memory = &state->memory->certificates[index];
-        const char *error = memory->attempt.failures > 0 ? memory->attempt.error : plan->error;
-        const char *serial = memory->has_wanted ? memory->wanted.serial : "";
-
-        if (memory->attempt.failures == 0) {
-                switch (plan->state) {
-                case CERTIFICATE_OK:
-                case CERTIFICATE_DUE: /* the new leaf is short-lived: it is due again already */
-                        text_addf(text, "%s: renewed, serial %s\n", name, serial);
-                        return 0;
-                case CERTIFICATE_OWED:
-                        text_addf(text, "%s: published, serial %s; the proof is owed%s%s\n", name,
-                                  serial, error ? ": " : "", error ? error : "");
-                        return 1;
-                case CERTIFICATE_REFUSED:
-                case CERTIFICATE_FOREIGN:
-                case CERTIFICATE_HELD:
-                case CERTIFICATE_EXPIRED:
-                case CERTIFICATE_ERROR:
-                case CERTIFICATE_STATES:
-                        break;
-                }
-        }
-        text_addf(text, "%s: %s: %s\n", name, certificate_state_name(plan->state),
-                  error ? error : "not renewed");
-        return 2;
-}
-
 static void finish_renewal(Answers *answers, ControlCall *call)
 {
-        const State *state = answers->state;
-        bool all = control_call_flags(call) & CONTROL_ALL;
         _cleanup_(text_done) Text text = {0};
+        Report report;
         size_t n;
         char *const *names = control_call_arguments(call, &n);
-        int status = 0, one;
+        int status;
 
-        if (!state->plan) {
+        state_report(answers->state, &report);
+        if (!report.plan) {
                 refuse(call, "no pass could be made HINT: See the log of pgcertd.");
                 return;
         }
-        for (size_t i = 0; i < state->last_policy->n_certificates; i++) {
-                bool is_named = all;
-
-                for (size_t j = 0; j < n && !is_named; j++)
-                        is_named = strcmp(names[j], state->last_policy->certificates[i].name) == 0;
-                if (!is_named)
-                        continue;
-                one = add_renewal(state, i, &text);
-                status = one > status ? one : status;
-        }
+        status = is_json(call) ? report_renewal_json(&report, names, n, &text)
+                               : report_renewal(&report, names, n, &text);
         control_call_write(call, 1, text_content(&text));
         control_call_finish(call, status);
 }
@@ -273,8 +246,7 @@ static void finish(Answers *answers, const Waiting *waiting)
                 finish_renewal(answers, waiting->call);
                 return;
         case ANSWER_RELOAD:
-                control_call_write(waiting->call, 1, "the policy is in force\n");
-                control_call_finish(waiting->call, 0);
+                finish_done(waiting->call, "in_force", "the policy is in force\n");
                 return;
         }
 }

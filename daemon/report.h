@@ -51,3 +51,8 @@ void report_plan_json(const Report *report, Text *text);
  * what to do. The JSON is that of status with an array "findings". */
 void report_check(const Report *report, Text *text);
 void report_check_json(const Report *report, Text *text);
+
+/* How the renewals went that were asked for, of all certificates where n is 0. The exit status: 0
+ * proven, or a client's that is published; 1 the proof is owed; 2 refused or failed. */
+int report_renewal(const Report *report, char *const *names, size_t n, Text *text);
+int report_renewal_json(const Report *report, char *const *names, size_t n, Text *text);
