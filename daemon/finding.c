@@ -22,8 +22,8 @@ static const Advice certificate_advice[CERTIFICATE_STATES] = {
         [CERTIFICATE_OWED] = {"new files are in place, but nobody has seen them served yet",
                               "PostgreSQL may still serve the old certificate until it expires, or "
                               "may be down.",
-                              "If the cluster should run, start it: pgcertd proves it as soon as "
-                              "it answers."},
+                              "If the cluster should run, start it, then: pgcertctl check. Every "
+                              "later look proves it too."},
         [CERTIFICATE_REFUSED] = {"PostgreSQL did not load the new files",
                                  "The old certificate is served until it expires; after that "
                                  "clients with verify-full cannot connect.",

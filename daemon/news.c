@@ -61,6 +61,20 @@ static void certificate_news(const State *state, size_t index, const PlanCertifi
                           certificate_state_name(now->state));
 }
 
+/* A cluster that is down or gone is not asked, so no step tells that it owes its proof. */
+static void cluster_news(const State *state, size_t index)
+{
+        const PlanCluster *now = &state->plan->clusters[index];
+        const char *name = state->last_policy->clusters[index].name;
+        LogField fields[] = {{"PGCERTD_CLUSTER", name}, {NULL, NULL}};
+
+        if (now->proof == PROOF_OWED)
+                log_event(now->health == HEALTH_CRITICAL ? LOG_ERR : LOG_WARNING, EVENT_OWED,
+                          fields, "%s: the proof is owed: %s", name, now->error);
+        else
+                log_event(LOG_WARNING, EVENT_FAILED, fields, "%s: %s", name, now->error);
+}
+
 static bool is_same(const char *a, const char *b)
 {
         return (!a && !b) || (a && b && strcmp(a, b) == 0);
@@ -84,6 +98,20 @@ void news_compare(const State *state, const Plan *before)
                 else
                         omitted++;
         }
+        for (size_t i = 0; i < state->plan->n_clusters; i++) {
+                const PlanCluster *now = &state->plan->clusters[i];
+                const PlanCluster *then =
+                        before && i < before->n_clusters ? &before->clusters[i] : NULL;
+
+                if (!now->error || now->running ||
+                    state->memory->clusters[i].attempt.failures > 0 ||
+                    (then && is_same(then->error, now->error)))
+                        continue;
+                if (told++ < NEWS_MAX)
+                        cluster_news(state, i);
+                else
+                        omitted++;
+        }
         for (size_t i = 0; i < state->plan->n_authorities; i++) {
                 const char *now = state->plan->authorities[i].error;
                 const char *then =
@@ -98,7 +126,7 @@ void news_compare(const State *state, const Plan *before)
                 log_plain(LOG_WARNING, "the history is not whole: %s", error.text);
         if (omitted > 0)
                 log_plain(LOG_WARNING,
-                          "and %zu more certificates changed their state "
+                          "and %zu more certificates or clusters changed their state "
                           "HINT: See pgcertctl status.",
                           omitted);
 }
