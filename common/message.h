@@ -19,7 +19,9 @@
  * - PUBLISH: (certificate text, retry u8)*. Replies, a stream: (1 u8, certificate text, code u32,
  *   sentence text, generation u32, facts of the leaf)*, then 0 u8; code is a positive errno, 0 for
  *   done.
- * - CONFIGURE: cluster text, wanted u8 (0: ours is removed). Reply: changed u8.
+ * - ADOPT: certificate text, leaf raw 32 (zeros for none) that was seen. Reply: generation u32.
+ * - CONFIGURE: cluster text, wanted u8 (0: ours is removed; 1: written; 2: also over a foreign one
+ *   with the same values). Reply: changed u8.
  * - LOAD: cluster text. Reply: pid i64, started_sec i64.
  * - PROVE: cluster text, leaf raw 32, timeout_usec i64. Reply: outcome u8, served, sentence text.
  * - LOGIN: cluster text, timeout_usec i64. Reply: outcome u8, sentence text.
@@ -55,6 +57,7 @@ typedef enum WireVerb {
         WIRE_LOGIN,       /* log in with a client certificate, or try to without TLS */
         WIRE_BACK,        /* put the previous generation back */
         WIRE_PRUNE,       /* remove generations that are no longer needed */
+        WIRE_ADOPT,       /* take a foreign set over, byte for byte */
         /* to the signer */
         WIRE_AUTHORITY = 32, /* an authority's generations; made first if asked and blank */
         WIRE_ISSUE,          /* certificates for (name, CSR) */

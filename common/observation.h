@@ -27,7 +27,10 @@ typedef enum SetDefect {
         SET_MODE = 1 << 3,    /* owner, group, mode or ACL mask of a file */
         SET_SERVICE = 1 << 4, /* the service file is missing or not as the policy wants */
         SET_SERVICE_FOREIGN = 1 << 5,
-        SET_LINKS = 1 << 6, /* a fixed name is absent: current is there, the name is not */
+        SET_LINKS = 1 << 6,         /* a fixed name is absent: current is there, the name is not */
+        SET_SERVICE_OTHER = 1 << 7, /* the foreign service file holds more than the policy writes */
+        SET_UNJUDGED = 1 << 8, /* of SET_FOREIGN: something that cannot be read or taken over */
+        SET_ADOPTED = 1 << 9,  /* current is a copy of what somebody else made */
 } SetDefect;
 
 /* The anchors of one trust bundle, by subjectKeyIdentifier; shared by the sets that hold it. */
@@ -39,7 +42,8 @@ typedef struct ObservedBundle {
 
 /* One certificate with its key and bundle, on disk. */
 typedef struct ObservedSet {
-        CertFacts leaf;             /* of SET_OURS and, where it could be read, SET_DAMAGED */
+        CertFacts leaf;             /* of SET_OURS and, where it could be read, of SET_DAMAGED and
+                                       SET_FOREIGN: then what readers find under the name */
         int64_t key_made_usec;      /* when the key was made, from the manifest */
         int64_t refused_until_usec; /* the end of the refused leaf where it is still of use; 0 */
         uint8_t digest[CERT_FINGERPRINT]; /* of all that was looked at, and the policy's tag */
@@ -66,6 +70,7 @@ typedef enum ConfigurationState {
         CONFIGURATION_WANTED, /* ours, as the policy wants it */
         CONFIGURATION_STALE,  /* ours, to be written again */
         CONFIGURATION_FOREIGN,
+        CONFIGURATION_FOREIGN_SAME, /* foreign, but it sets nothing else than ours would */
         CONFIGURATION_STATES,
 } ConfigurationState;
 

@@ -2,12 +2,19 @@
 
 #include "common/events.h"
 #include "common/log.h"
+#include "daemon/handing.h"
 #include "daemon/news.h"
 
 #include <errno.h>
 #include <string.h>
 
-typedef enum AnswerKind { ANSWER_CHECK, ANSWER_PLAN, ANSWER_RENEW, ANSWER_RELOAD } AnswerKind;
+typedef enum AnswerKind {
+        ANSWER_CHECK,
+        ANSWER_PLAN,
+        ANSWER_RENEW,
+        ANSWER_RELOAD,
+        ANSWER_ADOPT,
+} AnswerKind;
 
 /* A call that waits for the end of a pass. */
 typedef struct Waiting {
@@ -233,6 +240,63 @@ static void finish_renewal(Answers *answers, ControlCall *call)
         control_call_finish(call, status);
 }
 
+static int on_adopt(Answers *answers, ControlCall *call)
+{
+        const Policy *policy = answers->state->policy;
+        unsigned flags = control_call_flags(call);
+        _cleanup_(text_done) Text unknown = {0};
+        uint64_t number = 0;
+        size_t n;
+        char *const *names = control_call_arguments(call, &n);
+
+        if (n == 0)
+                return refuse(call, "adopt takes the names of certificates and clusters");
+        if (!handing_knows(policy, names, n, &unknown))
+                return refuse(call, text_content(&unknown));
+        if (!(flags & CONTROL_YES))
+                return wait_for_pass(answers, call, ANSWER_ADOPT,
+                                     keeper_request(answers->keeper, WORK_LOOK));
+        for (size_t i = 0; i < n; i++) {
+                if (policy_find_certificate(policy, names[i]))
+                        number = keeper_request_consent(answers->keeper, false, names[i]);
+                if (policy_find_cluster(policy, names[i]))
+                        number = keeper_request_consent(answers->keeper, true, names[i]);
+        }
+        log_event(LOG_NOTICE, EVENT_REQUESTED, NULL, "user %u handed the files of %s%s over",
+                  (unsigned)control_call_uid(call), names[0], n > 1 ? " and others" : "");
+        if (flags & CONTROL_NO_WAIT) {
+                control_call_write(call, 1, "queued\n");
+                control_call_finish(call, 0);
+                return 0;
+        }
+        return wait_for_pass(answers, call, ANSWER_ADOPT, number);
+}
+
+static void finish_adoption(Answers *answers, ControlCall *call)
+{
+        bool is_done = control_call_flags(call) & CONTROL_YES;
+        _cleanup_(text_done) Text text = {0};
+        int status = 0, one;
+        Report report;
+        size_t n;
+        char *const *names = control_call_arguments(call, &n);
+
+        state_report(answers->state, &report);
+        if (!report.plan) {
+                refuse(call, "no pass could be made HINT: See the log of pgcertd.");
+                return;
+        }
+        for (size_t i = 0; i < n; i++) {
+                one = is_done ? handing_outcome(&report, names[i], &text)
+                              : handing_preview(&report, names[i], &text);
+                status = one > status ? one : status;
+        }
+        if (!is_done && status == 1)
+                text_add(&text, "Nothing was changed. To do it, add --yes.\n");
+        control_call_write(call, 1, text_content(&text));
+        control_call_finish(call, status);
+}
+
 static void finish(Answers *answers, const Waiting *waiting)
 {
         switch (waiting->kind) {
@@ -244,6 +308,9 @@ static void finish(Answers *answers, const Waiting *waiting)
                 return;
         case ANSWER_RENEW:
                 finish_renewal(answers, waiting->call);
+                return;
+        case ANSWER_ADOPT:
+                finish_adoption(answers, waiting->call);
                 return;
         case ANSWER_RELOAD:
                 finish_done(waiting->call, "in_force", "the policy is in force\n");
@@ -274,7 +341,7 @@ static const struct {
         int (*run)(Answers *answers, ControlCall *call);
 } commands[] = {
         {"status", on_status}, {"renew", on_renew},   {"check", on_check},
-        {"plan", on_plan},     {"reload", on_reload},
+        {"plan", on_plan},     {"reload", on_reload}, {"adopt", on_adopt},
 };
 
 static int on_request(void *userdata, ControlCall *call)

@@ -85,7 +85,9 @@ int delivery_configure(Work *work, size_t cluster, bool wanted, Error *reterr)
                 return r;
         wire_request(peer->message, WIRE_CONFIGURE, work->input.policy->tag);
         wire_put_text(peer->message, cluster_of(work, cluster)->name);
-        wire_put_u8(peer->message, wanted);
+        /* 2: with the user's consent, also over a foreign file that sets the same. */
+        wire_put_u8(peer->message,
+                    wanted ? (work->memory->clusters[cluster].has_consent ? 2 : 1) : 0);
         /* What we take away ourselves is nobody's damage. */
         if (!wanted)
                 work->memory->clusters[cluster].repair = (Repair){0};
@@ -358,6 +360,7 @@ int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error 
                                 prune(work, step->object);
                         continue;
                 case STEP_AUTHORITY:
+                case STEP_ADOPT:
                 case STEP_ISSUE:
                 case STEP_RETRY:
                 case STEP_PUBLISH:

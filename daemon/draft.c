@@ -33,8 +33,7 @@ static bool is_published(const ObservedSet *set)
 
 bool draft_is_foreign(const Draft *draft, const ObservedSet *set)
 {
-        return set->state == SET_FOREIGN || (set->defects & SET_SERVICE_FOREIGN) ||
-               (set->state == SET_ABSENT && draft->foreign);
+        return takeover_is_foreign(set) || (set->state == SET_ABSENT && draft->foreign);
 }
 
 static int obstruct(Draft *draft, CertificateState state, Health health, const char *sentence,
@@ -146,6 +145,37 @@ static const Attempt *find_wait(const DraftInput *input, size_t index, const Dra
         return NULL;
 }
 
+bool draft_has_consent(const DueInput *input, size_t index)
+{
+        Text why = {0};
+        bool is_ready =
+                input->memory->certificates[index].has_consent &&
+                takeover_judge(input->policy, input->observation, index, &why) == TAKEOVER_READY;
+
+        text_done(&why);
+        return is_ready;
+}
+
+/* The copy comes first, as a pass's only step for the set: what is due after it is seen then. An
+ * override stops it as it stops a rotation, before anything changes. */
+static int judge_foreign(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
+{
+        const Attempt *wait;
+
+        if (!draft_has_consent(&input->due, index))
+                return 0;
+        if (input->held || draft->override)
+                return obstruct(draft, CERTIFICATE_FOREIGN,
+                                input->held ? HEALTH_CRITICAL : HEALTH_WARNING,
+                                input->held ? input->held : draft->override, reterr);
+        wait = find_wait(input, index, draft);
+        draft->is_waiting = wait != NULL;
+        if (wait)
+                draft->retry_boot_usec = wait->retry_boot_usec;
+        draft->is_adopting = !wait;
+        return 0;
+}
+
 /* Links and the service file bear no dates: what a restart of a reader needs is mended while the
  * clock is doubted, and the renewal that hides it waits. */
 static int mend_meanwhile(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
@@ -176,8 +206,10 @@ int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *rete
         int r;
 
         draft->is_foreign = draft_is_foreign(draft, set);
-        if (draft->is_foreign || set->state == SET_UNKNOWN)
+        if (set->state == SET_UNKNOWN)
                 return 0;
+        if (draft->is_foreign)
+                return judge_foreign(input, index, draft, reterr);
         r = due_find(&input->due, index, &draft->due, reterr);
         if (r >= 0)
                 r = mend_meanwhile(input, index, draft, reterr);
@@ -198,11 +230,17 @@ int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *rete
         return 0;
 }
 
-static const char *foreign_sentence(const Draft *draft, const ObservedSet *set, Text *text)
+static const char *foreign_sentence(const DraftInput *input, const Draft *draft,
+                                    const ObservedSet *set, Text *text)
 {
+        size_t cluster;
+
         if (set->problem)
                 return set->problem;
         if (set->state == SET_ABSENT && draft->foreign) {
+                cluster = (size_t)(draft->foreign - input->due.policy->clusters);
+                if (input->due.observation->clusters[cluster].problem)
+                        return input->due.observation->clusters[cluster].problem;
                 text_addf(text, "the configuration file of cluster %s was not made by pgcertd",
                           draft->foreign->name);
                 return text_content(text);
@@ -263,7 +301,13 @@ static const char *find_state(const DraftInput *input, size_t index, const Draft
         }
         if (draft->is_foreign) {
                 row->state = CERTIFICATE_FOREIGN;
-                return foreign_sentence(draft, set, text);
+                if (draft->obstacle) {
+                        row->health = draft->obstacle_health;
+                        return draft->obstacle;
+                }
+                if (draft->is_waiting)
+                        return waiting_sentence(input, index);
+                return foreign_sentence(input, draft, set, text);
         }
         if (!draft->is_issuing && is_published(set) &&
             health_is_expired(set->leaf.not_after_usec, input->due.now_usec)) {

@@ -7,6 +7,7 @@
 #include "daemon/due.h"
 #include "daemon/health.h"
 #include "daemon/issuer.h"
+#include "daemon/takeover.h"
 
 /* What a set's row says (INTERFACE: certificate states). */
 typedef enum CertificateState {
@@ -39,6 +40,7 @@ typedef struct Draft {
         /* Judged. */
         Due due;
         bool is_foreign;
+        bool is_adopting; /* foreign, with consent, and taken over now */
         bool is_issuing;
         bool is_retrying;   /* a refused generation is published again */
         bool is_publishing; /* also where issuing or retrying */
@@ -59,6 +61,9 @@ void draft_done(Draft *draft);
 /* Whether the set is somebody else's. A foreign configuration file counts before the first
  * publication alone: later it must not let the certificate expire. */
 bool draft_is_foreign(const Draft *draft, const ObservedSet *set);
+
+/* Whether the user has handed its foreign files over, and nobody would be shut out by that. */
+bool draft_has_consent(const DueInput *input, size_t index);
 
 /* What is due and what stands in the way, for the certificate at index. */
 int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *reterr);

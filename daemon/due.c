@@ -183,6 +183,8 @@ static bool find_by_policy(const DueInput *input, const PolicyCertificate *certi
         } else if (set->defects & SET_USAGE) {
                 text_addf(reason, "the policy wants it for a %s",
                           certificate->use == POLICY_SERVER ? "server" : "client");
+        } else if (set->defects & SET_ADOPTED) {
+                text_add(reason, "its files are a copy of what pgcertd did not make");
         } else if (is_moved(input, certificate, set)) {
                 text_addf(reason, "its authority is now %s", certificate->authority->name);
         } else if ((anchor = missing_anchor(input, certificate, set))) {

@@ -30,8 +30,8 @@ static const Advice certificate_advice[CERTIFICATE_STATES] = {
                                  "Mend what PostgreSQL complains of, then: pgcertctl renew NAME."},
         [CERTIFICATE_FOREIGN] = {"there are files that pgcertd did not make",
                                  "They are left as they are, so nothing renews them.",
-                                 "Move them away, or name another directory or other files in the "
-                                 "policy."},
+                                 "Hand them over, pgcertctl adopt NAME tells what that means; or "
+                                 "move them away, or name another directory in the policy."},
         [CERTIFICATE_HELD] = {"it is due, but must not be renewed now",
                               "The present certificate goes on working until it expires.",
                               "Mend what holds it up; the renewal then follows by itself."},

@@ -22,8 +22,10 @@ enum { ROUNDS_MAX = 4, STACK_SIZE = 512 * 1024 };
 
 /* A renewal that was asked for and that no pass has begun with yet. */
 typedef struct Renewal {
-        char *certificate;
+        char *certificate; /* or a cluster's name */
         bool rekey;
+        bool is_consent; /* its foreign files are handed over */
+        bool is_cluster;
 } Renewal;
 
 struct Keeper {
@@ -78,21 +80,35 @@ uint64_t keeper_request(Keeper *keeper, WorkMode mode)
         return number;
 }
 
-uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey)
+static uint64_t add_renewal(Keeper *keeper, const Renewal *renewal)
 {
         Renewal *renewals =
                 reallocarray(keeper->renewals, keeper->n_renewals + 1, sizeof *renewals);
-        char *copy = strdup(certificate);
+        char *copy = strdup(renewal->certificate);
 
-        /* Whoever asks before the step was told cannot mean it. */
-        keeper->is_confirmed |= keeper->state->memory && keeper->state->memory->clock.is_doubted;
         if (renewals)
                 keeper->renewals = renewals;
-        if (renewals && copy)
-                renewals[keeper->n_renewals++] = (Renewal){.certificate = copy, .rekey = rekey};
-        else
+        if (renewals && copy) {
+                renewals[keeper->n_renewals] = *renewal;
+                renewals[keeper->n_renewals++].certificate = copy;
+        } else {
                 free(copy); /* the pass will find nothing to do, and the answer says so */
+        }
         return keeper_request(keeper, WORK_ACT);
+}
+
+uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey)
+{
+        /* Whoever asks before the step was told cannot mean it. */
+        keeper->is_confirmed |= keeper->state->memory && keeper->state->memory->clock.is_doubted;
+        return add_renewal(keeper, &(Renewal){.certificate = (char *)certificate, .rekey = rekey});
+}
+
+uint64_t keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name)
+{
+        return add_renewal(keeper, &(Renewal){.certificate = (char *)name,
+                                              .is_consent = true,
+                                              .is_cluster = is_cluster});
 }
 
 static void renewals_clear(Keeper *keeper)
@@ -103,22 +119,29 @@ static void renewals_clear(Keeper *keeper)
         keeper->n_renewals = 0;
 }
 
+static void take_renewal(const Renewal *renewal, const Policy *policy, Memory *memory)
+{
+        const PolicyCertificate *certificate =
+                policy_find_certificate(policy, renewal->certificate);
+        const PolicyCluster *cluster = policy_find_cluster(policy, renewal->certificate);
+
+        if (renewal->is_cluster && cluster)
+                memory->clusters[cluster - policy->clusters].has_consent = true;
+        if (renewal->is_cluster || !certificate)
+                return;
+        memory->certificates[certificate - policy->certificates].is_requested = true;
+        memory->certificates[certificate - policy->certificates].is_rekey_requested |=
+                renewal->rekey;
+        memory->certificates[certificate - policy->certificates].has_consent |= renewal->is_consent;
+}
+
 /* Writes what was asked for into the memory of the pass that begins. */
 static void take_renewals(Keeper *keeper, Work *pass)
 {
         const Policy *policy = pass->input.policy;
 
-        for (size_t i = 0; i < keeper->n_renewals; i++) {
-                const PolicyCertificate *certificate =
-                        policy_find_certificate(policy, keeper->renewals[i].certificate);
-                MemoryCertificate *memory;
-
-                if (!certificate)
-                        continue;
-                memory = &pass->memory->certificates[certificate - policy->certificates];
-                memory->is_requested = true;
-                memory->is_rekey_requested |= keeper->renewals[i].rekey;
-        }
+        for (size_t i = 0; i < keeper->n_renewals; i++)
+                take_renewal(&keeper->renewals[i], policy, pass->memory);
         if (keeper->n_renewals > 0 && keeper->is_confirmed)
                 clockstep_confirm(&pass->memory->clock);
         keeper->is_confirmed = false;

@@ -31,6 +31,10 @@ uint64_t keeper_request(Keeper *keeper, WorkMode mode);
 /* The same, with a new leaf for the certificate of that name in the policy in force. */
 uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey);
 
+/* The same, with the user's consent to take over the foreign files of the certificate of that name,
+ * or the configuration file of the cluster; a certificate gets a new leaf, too. */
+uint64_t keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name);
+
 /* Reads the policy now. On failure the old one stays, and errors has all that is wrong. Otherwise
  * the pass whose number is returned is the first one with it. */
 int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number);

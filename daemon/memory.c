@@ -52,6 +52,11 @@ static bool copy_text(const char *from, char **ret)
         return *ret || !from;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+        return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 /* Failures are of the policy that they happened with: another one is tried at once. */
 static bool adopt_attempt(const Attempt *from, bool is_same, Attempt *ret)
 {
@@ -102,6 +107,9 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
                 if (old)
                         ok = adopt_certificate(&from->certificates[old - from_policy->certificates],
                                                is_same, &memory->certificates[i]);
+                /* Consent is to what lies in one place. */
+                if (old && !is_same_text(old->directory, policy->certificates[i].directory))
+                        memory->certificates[i].has_consent = false;
         }
         for (size_t i = 0; ok && i < policy->n_clusters; i++) {
                 const PolicyCluster *old =
@@ -110,6 +118,8 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
                 if (old)
                         ok = adopt_cluster(&from->clusters[old - from_policy->clusters], is_same,
                                            &memory->clusters[i]);
+                if (old && !is_same_text(old->configuration, policy->clusters[i].configuration))
+                        memory->clusters[i].has_consent = false;
         }
         for (size_t i = 0; ok && i < policy->n_authorities; i++) {
                 const PolicyAuthority *old =

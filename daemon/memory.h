@@ -24,6 +24,7 @@ typedef struct MemoryCertificate {
         Attempt attempt;
         bool is_requested; /* renew was asked: overrides back-off, always a new leaf */
         bool is_rekey_requested;
+        bool has_consent; /* to take its foreign files over; `record` keeps it until that is done */
         bool has_wanted;
         CertFacts wanted; /* the leaf last issued for publication */
         Repair repair;    /* of its files */
@@ -31,6 +32,7 @@ typedef struct MemoryCertificate {
 
 typedef struct MemoryCluster {
         Attempt attempt;
+        bool has_consent; /* to take its foreign configuration file over */
         bool has_proven;
         uint8_t proven[CERT_FINGERPRINT]; /* the leaf last proved to be served */
         int64_t proven_usec;              /* when, realtime */

@@ -4,6 +4,7 @@
 #include "common/events.h"
 #include "daemon/delivery.h"
 #include "daemon/due.h"
+#include "daemon/handover.h"
 #include "daemon/issuance.h"
 #include "daemon/putback.h"
 #include "daemon/survey.h"
@@ -156,11 +157,25 @@ static int check(Work *work, const Plan *plan, Error *reterr)
         return look(work, reterr);
 }
 
+/* What is taken over is ours from then on: the steps that follow are those of another look. */
+static int hand_over(Work *work, Error *reterr)
+{
+        _cleanup_(plan_freep) Plan *plan = TAKE_PTR(work->plan);
+        int r = handover_run(work, plan, reterr);
+
+        if (r != 0)
+                return r < 0 ? r : look(work, reterr);
+        work->plan = TAKE_PTR(plan);
+        return 0;
+}
+
 static int run(Work *work, Error *reterr)
 {
         _cleanup_(plan_freep) Plan *plan = NULL;
         int r = look(work, reterr);
 
+        if (r >= 0 && work->input.mode == WORK_ACT)
+                r = hand_over(work, reterr);
         if (r < 0 || work->plan->n_steps == 0 || work->input.mode == WORK_LOOK)
                 return r;
         plan = TAKE_PTR(work->plan);
@@ -170,4 +185,6 @@ static int run(Work *work, Error *reterr)
 void pass_run(Work *work)
 {
         work->failed = run(work, &work->error) < 0;
+        if (!work->failed && work->input.mode == WORK_ACT)
+                handover_settle(work);
 }

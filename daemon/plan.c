@@ -130,7 +130,8 @@ static void look_at_clusters(Work *work)
                         draft->served_until_usec = until;
                 if (!draft->override)
                         draft->override = observed->override;
-                if (!draft->foreign && observed->configuration == CONFIGURATION_FOREIGN)
+                if (!draft->foreign &&
+                    proof_is_foreign(observed, &work->input->memory->clusters[c]))
                         draft->foreign = &policy->clusters[c];
         }
 }
@@ -143,7 +144,8 @@ static int look_at_issuers(Work *work, Error *reterr)
         if (!foreign)
                 return error_oom(reterr);
         for (size_t i = 0; i < input->policy->n_certificates; i++)
-                foreign[i] = draft_is_foreign(&work->drafts[i], &input->observation->sets[i]);
+                foreign[i] = draft_is_foreign(&work->drafts[i], &input->observation->sets[i]) &&
+                             !draft_has_consent(&work->draft.due, i);
         return issuers_look(input->policy, input->observation, foreign, input->now_usec,
                             &work->draft.issuers, reterr);
 }
@@ -280,6 +282,7 @@ static int add_set_steps(Work *work, StepVerb verb, Error *reterr)
         for (size_t i = 0; i < work->input->policy->n_certificates; i++) {
                 const Draft *draft = &work->drafts[i];
                 bool is_wanted =
+                        (verb == STEP_ADOPT && draft->is_adopting) ||
                         (verb == STEP_ISSUE && draft->is_issuing) ||
                         (verb == STEP_RETRY && draft->is_retrying) ||
                         (verb == STEP_PUBLISH && draft->is_publishing && !draft->is_retrying) ||
@@ -289,8 +292,9 @@ static int add_set_steps(Work *work, StepVerb verb, Error *reterr)
                 if (!is_wanted)
                         continue;
                 r = steps_add(&work->steps, verb, i, verb == STEP_ISSUE && draft->due.rekey,
-                              verb == STEP_PRUNE ? "a new generation is in place"
-                                                 : draft->due.reason,
+                              verb == STEP_PRUNE   ? "a new generation is in place"
+                              : verb == STEP_ADOPT ? "its files were handed over to pgcertd"
+                                                   : draft->due.reason,
                               reterr);
                 if (r < 0)
                         return r;
@@ -321,7 +325,7 @@ static int add_steps(Work *work, Error *reterr)
         for (size_t a = 0; r >= 0 && a < work->input->policy->n_authorities; a++)
                 if (work->makes[a])
                         r = steps_add(&work->steps, STEP_AUTHORITY, a, false, "no CA yet", reterr);
-        for (StepVerb verb = STEP_ISSUE; r >= 0 && verb <= STEP_PUBLISH; verb++)
+        for (StepVerb verb = STEP_ADOPT; r >= 0 && verb <= STEP_PUBLISH; verb++)
                 r = add_set_steps(work, verb, reterr);
         for (StepVerb verb = STEP_CONFIGURE; r >= 0 && verb <= STEP_LOGIN; verb++)
                 r = add_cluster_steps(work, verb, reterr);

@@ -37,6 +37,12 @@ int64_t proof_served_until(const ObservedCluster *observed, const ObservedSet *s
         return has_disk_leaf(set) ? set->leaf.not_after_usec : USEC_INFINITY;
 }
 
+bool proof_is_foreign(const ObservedCluster *observed, const MemoryCluster *memory)
+{
+        return observed->configuration == CONFIGURATION_FOREIGN ||
+               (observed->configuration == CONFIGURATION_FOREIGN_SAME && !memory->has_consent);
+}
+
 /* Whether this postmaster was made to load this leaf. */
 static bool is_loaded(const ProofInput *input)
 {
@@ -67,6 +73,9 @@ static const char *configure_reason(const ProofInput *input)
                 return "its configuration file is missing";
         if (input->observed->configuration == CONFIGURATION_STALE)
                 return "its configuration file is not as the policy wants";
+        if (input->observed->configuration == CONFIGURATION_FOREIGN_SAME &&
+            input->memory->has_consent)
+                return "its configuration file was handed over to pgcertd";
         return NULL;
 }
 
@@ -216,7 +225,7 @@ static const char *find_trouble(const ProofInput *input, const Proof *proof, Hea
         }
         if (owes || (proof->is_waiting && failed))
                 return failed ? memory->attempt.error : owed_sentence(input);
-        if (input->observed->configuration == CONFIGURATION_FOREIGN)
+        if (proof_is_foreign(input->observed, memory))
                 return input->observed->problem ? input->observed->problem
                                                 : "its configuration file was not made by pgcertd";
         if (memory->unusable && input->observed->state == CLUSTER_RUNNING)

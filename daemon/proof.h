@@ -50,6 +50,9 @@ typedef struct Proof {
 int proof_make(const ProofInput *input, Proof *ret, Error *reterr);
 void proof_done(Proof *proof);
 
+/* Whether a cluster's configuration file is somebody else's, and not handed over to us. */
+bool proof_is_foreign(const ObservedCluster *observed, const MemoryCluster *memory);
+
 /* The word for a verdict, as text and JSON write it. */
 const char *cluster_proof_name(ClusterProof proof);
 

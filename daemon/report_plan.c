@@ -22,6 +22,7 @@ static const char *step_object(const Policy *policy, const Step *step, const cha
                 *ret_kind = "authority";
                 return step->object < policy->n_authorities ? policy->authorities[step->object].name
                                                             : "?";
+        case STEP_ADOPT:
         case STEP_ISSUE:
         case STEP_RETRY:
         case STEP_PUBLISH:

@@ -1,6 +1,7 @@
 #include "daemon/state.h"
 
 #include "common/clock.h"
+#include "daemon/consent.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -47,6 +48,7 @@ static int begin(State *state, Policy *policy, Errors *errors)
                 return errors_add(errors, &error);
         if (state->record)
                 record_restore(state->record, policy, state->memory);
+        consents_load(state->places.state_dir, policy, state->memory);
         state->last_policy = policy_ref(policy);
         return 0;
 }

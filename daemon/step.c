@@ -36,11 +36,11 @@ void steps_done(Steps *steps)
 const char *step_verb_name(StepVerb verb)
 {
         static const char *const names[STEP_VERBS] = {
-                [STEP_AUTHORITY] = "authority", [STEP_ISSUE] = "issue",
-                [STEP_RETRY] = "retry",         [STEP_PUBLISH] = "publish",
-                [STEP_CONFIGURE] = "configure", [STEP_LOAD] = "load",
-                [STEP_PROVE] = "prove",         [STEP_LOGIN] = "login",
-                [STEP_PRUNE] = "prune",
+                [STEP_AUTHORITY] = "authority", [STEP_ADOPT] = "adopt",
+                [STEP_ISSUE] = "issue",         [STEP_RETRY] = "retry",
+                [STEP_PUBLISH] = "publish",     [STEP_CONFIGURE] = "configure",
+                [STEP_LOAD] = "load",           [STEP_PROVE] = "prove",
+                [STEP_LOGIN] = "login",         [STEP_PRUNE] = "prune",
         };
 
         assert(verb < STEP_VERBS);

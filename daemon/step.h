@@ -9,6 +9,7 @@
 
 typedef enum StepVerb {
         STEP_AUTHORITY, /* make the CA: object is an authority */
+        STEP_ADOPT,     /* take a foreign set over, byte for byte: a certificate */
         STEP_ISSUE,     /* stage, issue and fill a new generation: a certificate */
         STEP_RETRY,     /* switch to the generation that was refused once more: a certificate */
         STEP_PUBLISH,   /* preflight and switch; links and service file: a certificate */

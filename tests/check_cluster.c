@@ -21,7 +21,7 @@ static void setup(void)
 
 static void write_ours(void)
 {
-        ck_assert_int_eq(configuration_write(&postgres.cluster, NULL), 1);
+        ck_assert_int_eq(configuration_write(&postgres.cluster, false, NULL), 1);
 }
 
 static void load(void)

@@ -97,7 +97,7 @@ static bool bad_request(unsigned n, Message *message)
         memset(text, 'x', sizeof text - 1);
         text[sizeof text - 1] = '\0';
         wire_request(message, n == 1 ? WIRE_PROVE : WIRE_CONTROL, 0);
-        wire_put_u8(message, n == 2 ? 0x10 : 0);
+        wire_put_u8(message, n == 2 ? CONTROL_FLAGS + 1 : 0);
         wire_put_text(message, n == 3 ? text : "status");
         switch (n) {
         case 0: /* half of one */

@@ -256,7 +256,7 @@ START_TEST(writes_the_service_file_beside_the_set)
         ck_assert_uint_eq(seen.defects, SET_SERVICE);
         judge_run("echo '[mine]' >ssl/pg_service.conf");
         ck_assert_int_eq(look(&t.policy), SET_OURS);
-        ck_assert_uint_eq(seen.defects, SET_SERVICE_FOREIGN);
+        ck_assert_uint_eq(seen.defects, SET_SERVICE_FOREIGN | SET_SERVICE_OTHER);
         ck_assert_ptr_nonnull(strstr(seen.problem, "pg_service.conf"));
 }
 END_TEST

@@ -94,10 +94,10 @@ START_TEST(publishes_beside_a_foreign_service_file)
         t.policy.service = &service;
         judge_run("mkdir ssl; echo '[mine]' >ssl/pg_service.conf");
         ck_assert_int_eq(look(&t.policy), SET_ABSENT);
-        ck_assert_uint_eq(seen.defects, SET_SERVICE_FOREIGN);
+        ck_assert_uint_eq(seen.defects, SET_SERVICE_FOREIGN | SET_SERVICE_OTHER);
         publish(&t.policy, false, TEST_NOW);
         ck_assert_int_eq(look(&t.policy), SET_OURS);
-        ck_assert_uint_eq(seen.defects, SET_SERVICE_FOREIGN);
+        ck_assert_uint_eq(seen.defects, SET_SERVICE_FOREIGN | SET_SERVICE_OTHER);
         ck_assert_int_eq(judge_run("test \"$(cat ssl/pg_service.conf)\" = '[mine]'"), 0);
 }
 END_TEST

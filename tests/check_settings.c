@@ -39,7 +39,7 @@ static void expect(const char *said)
 
 static void write_ours(void)
 {
-        ck_assert_int_eq(configuration_write(&postgres.cluster, NULL), 1);
+        ck_assert_int_eq(configuration_write(&postgres.cluster, false, NULL), 1);
 }
 
 START_TEST(finds_nobody_else_where_our_file_is_read)

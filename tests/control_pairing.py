@@ -51,7 +51,7 @@ class Pairing(unittest.TestCase):
     def test_table(self):
         """What the manual names is what the program takes."""
         for command in self.commands():
-            arguments = [command] + (["--all"] if command == "renew" else [])
+            arguments = [command] + {"renew": ["--all"], "adopt": ["server"]}.get(command, [])
             done = subprocess.run([self.program, "--runtime-dir", "/nonexistent", *arguments],
                                   capture_output=True, text=True)
             self.assertEqual(done.returncode, 3)

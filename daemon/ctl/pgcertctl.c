@@ -42,6 +42,8 @@ static const Command commands[] = {
          false, true},
         {"renew", "issue new certificates now, and wait until they are served",
          CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_ALL | CONTROL_REKEY, true, true},
+        {"adopt", "hand files over that pgcertd did not make; without --yes only tell",
+         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_YES, true, true},
         {"reload", "read the policy again, and wait until it is in force", CONTROL_JSON, false,
          true},
 };
@@ -53,6 +55,7 @@ static const struct option options[] = {
         {"no-wait", no_argument, NULL, CONTROL_NO_WAIT},
         {"all", no_argument, NULL, CONTROL_ALL},
         {"rekey", no_argument, NULL, CONTROL_REKEY},
+        {"yes", no_argument, NULL, CONTROL_YES},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -139,9 +142,11 @@ static int check_usage(const Request *request, Error *reterr)
                                  command->name, request->names[0]);
         if (command->has_names && is_all == (request->n_names > 0))
                 return error_set(reterr, EINVAL,
-                                 "%s needs the names of certificates, or --all%s HINT: pgcertctl "
-                                 "status shows the names.",
-                                 command->name, is_all ? ", but not both" : "");
+                                 "%s needs the names of certificates%s%s HINT: pgcertctl status "
+                                 "shows the names.",
+                                 command->name,
+                                 command->flags & CONTROL_ALL ? ", or --all" : " or clusters",
+                                 is_all ? ", but not both" : "");
         for (size_t i = 0; i < request->n_names; i++)
                 if (strlen(request->names[i]) > CONTROL_ARGUMENT_MAX)
                         return error_set(reterr, EINVAL, "a name is longer than %d bytes",
@@ -165,7 +170,8 @@ static int help(void)
                "Options:\n"
                "  --all              renew: every certificate, instead of names\n"
                "  --rekey            renew: with new keys\n"
-               "  --no-wait          renew: return when queued\n"
+               "  --no-wait          renew, adopt: return when queued\n"
+               "  --yes              adopt: do it\n"
                "  --json             answer in JSON\n"
                "  --runtime-dir DIR  where pgcertd's control socket is (" RUNTIME_DIR ")\n"
                "  --help             show this\n"

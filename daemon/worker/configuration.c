@@ -88,7 +88,7 @@ ConfigurationState configuration_observe(const PolicyCluster *cluster, char **re
                                ret_problem);
 }
 
-int configuration_write(const PolicyCluster *cluster, Error *reterr)
+int configuration_write(const PolicyCluster *cluster, bool is_consented, Error *reterr)
 {
         _cleanup_(text_done) Text wanted = {0};
         _cleanup_(closep) int fd = -1;
@@ -101,7 +101,8 @@ int configuration_write(const PolicyCluster *cluster, Error *reterr)
         if (r < 0)
                 return r;
         configuration_format(cluster, &wanted);
-        return ownfile_write(fd, name, &wanted, cluster->configuration, cluster->name, reterr);
+        return (is_consented ? ownfile_take : ownfile_write)(
+                fd, name, &wanted, cluster->configuration, cluster->name, reterr);
 }
 
 int configuration_remove(const PolicyCluster *cluster, Error *reterr)

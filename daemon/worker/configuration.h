@@ -19,8 +19,9 @@ void configuration_format(const PolicyCluster *cluster, Text *text);
 ConfigurationState configuration_observe(const PolicyCluster *cluster, char **ret_problem);
 
 /* Writes it (fdio_replace, 0644). 0 where it was as wanted already, or where none is wanted, 1
- * where written. -EEXIST for a foreign one. */
-int configuration_write(const PolicyCluster *cluster, Error *reterr);
+ * where written. -EEXIST for a foreign one, unless the user has consented and it sets nothing else
+ * than ours would. */
+int configuration_write(const PolicyCluster *cluster, bool is_consented, Error *reterr);
 
 /* Removes ours, for putting back a first turn-on. 1 where removed. */
 int configuration_remove(const PolicyCluster *cluster, Error *reterr);

@@ -2,6 +2,8 @@
 
 #include "common/key.h"
 #include "common/profile.h"
+#include "daemon/worker/adoption.h"
+#include "daemon/worker/anchors.h"
 #include "daemon/worker/removal.h"
 #include "daemon/worker/service.h"
 #include "daemon/worker/staging.h"
@@ -50,7 +52,10 @@ static void look_at_files(Look *look)
 {
         const Store *store = &look->store;
 
-        for (PolicyFile i = 0; i < POLICY_FILES && store->current_fd >= 0; i++)
+        if (store->state == SET_FOREIGN)
+                adoption_read(store, look->files, look->codes);
+        for (PolicyFile i = 0;
+             i < POLICY_FILES && store->state != SET_FOREIGN && store->current_fd >= 0; i++)
                 look->codes[i] = fdio_read(store->current_fd, store->certificate->files[i],
                                            i == POLICY_KEY ? GENERATION_KEY_MAX : CERT_FILE_MAX,
                                            &look->files[i], NULL);
@@ -81,34 +86,6 @@ static int look_digest(const Look *look, uint64_t tag, uint8_t ret[CERT_FINGERPR
         if (text_check(&text, reterr) < 0)
                 return -ENOMEM;
         cert_digest(text.data, text.size, ret);
-        return 0;
-}
-
-static int parse_bundle(const Look *look, uint8_t (**ret)[CERT_KEY_ID], size_t *ret_n,
-                        Error *reterr)
-{
-        const FileBytes *file = &look->files[POLICY_TRUST];
-        _cleanup_(cert_list_done) CertList list = {0};
-        _cleanup_(freep) void *memory = NULL;
-        uint8_t(*anchors)[CERT_KEY_ID];
-        int r = cert_list_parse(file->data, file->size, &list, reterr);
-
-        if (r < 0)
-                return r;
-        memory = anchors = calloc(list.n, sizeof *anchors);
-        if (!anchors)
-                return error_oom(reterr);
-        for (size_t i = 0; i < list.n && r == 0; i++) {
-                CertFacts facts;
-
-                r = cert_facts(list.items[i], &facts, reterr);
-                if (r == 0)
-                        memcpy(anchors[i], facts.key_id, CERT_KEY_ID);
-        }
-        if (r < 0)
-                return r;
-        *ret = TAKE_PTR(memory);
-        *ret_n = list.n;
         return 0;
 }
 
@@ -170,6 +147,8 @@ static void find_defects(const Look *look, ObservedSet *ret)
 {
         const Store *store = &look->store;
 
+        if (store->manifest.is_adopted)
+                ret->defects |= SET_ADOPTED;
         for (PolicyFile i = 0; i < POLICY_FILES; i++) {
                 FileMode mode = store_file_mode(store->certificate, i);
 
@@ -221,7 +200,8 @@ static int judge_published(const Look *look, ObservedSet *ret, uint8_t (**ret_an
                 *error = pair;
                 r = s;
         }
-        if (r == 0 && parse_bundle(look, ret_anchors, ret_n_anchors, error) < 0)
+        if (r == 0 &&
+            anchors_parse(&look->files[POLICY_TRUST], ret_anchors, ret_n_anchors, error) < 0)
                 r = error_prefix(error, "%s", look->store.certificate->files[POLICY_TRUST]);
         return r;
 }
@@ -236,7 +216,12 @@ static int judge(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CER
         char name[STORE_NAME_MAX];
 
         if (look->service == CONFIGURATION_FOREIGN)
+                ret->defects |= SET_SERVICE_FOREIGN | SET_SERVICE_OTHER;
+        if (look->service == CONFIGURATION_FOREIGN_SAME)
                 ret->defects |= SET_SERVICE_FOREIGN;
+        if (store->state == SET_FOREIGN && adoption_judge(store, look->files, look->codes, ret,
+                                                          ret_anchors, ret_n_anchors, reterr) < 0)
+                return -ENOMEM;
         if (store->state == SET_OURS &&
             judge_published(look, ret, ret_anchors, ret_n_anchors, &error) < 0) {
                 ret->state = SET_DAMAGED;

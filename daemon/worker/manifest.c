@@ -75,6 +75,8 @@ static int parse_line(char *line, Manifest *manifest, Error *reterr)
         *value++ = '\0';
         if (strcmp(line, "key-made") == 0)
                 manifest->key_made_usec = parse_time(value);
+        if (strcmp(line, "adopted") == 0)
+                manifest->is_adopted = strcmp(value, "yes") == 0;
         if (!is_plain_name(value))
                 return 0;
         for (size_t i = 0; i < POLICY_FILES; i++) {

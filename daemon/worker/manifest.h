@@ -10,14 +10,17 @@
  *   chain server.crt
  *   trust root.crt
  *
- * Where the policy gave a file another name, `former-key` and the like tell the one before: a link
- * in the generation keeps that name working for a reader that was not told yet.
+ * `adopted yes` says that the files are a copy of what somebody else made. Where the policy gave a
+ * file another name, `former-key` and the like tell the one before: a link in the generation keeps
+ * that name working for a reader that was not told yet.
  */
 #pragma once
 
 #include "common/fdio.h"
 #include "common/policy.h"
 #include "common/text.h"
+
+#include <stdbool.h>
 
 #define MANIFEST_NAME "manifest"
 #define MANIFEST_FIRST_LINE "# made by pgcertd"
@@ -28,6 +31,7 @@ typedef struct Manifest {
         int64_t key_made_usec;     /* whole seconds; 0 where it is not told */
         char *files[POLICY_FILES]; /* plain names; NULL where not told */
         char *former[POLICY_FILES];
+        bool is_adopted; /* the files are somebody else's, copied */
 } Manifest;
 
 void manifest_done(Manifest *manifest);

@@ -1,6 +1,7 @@
 #include "daemon/worker/ownfile.h"
 
 #include "common/fdio.h"
+#include "daemon/worker/likeness.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,6 +18,7 @@ static ConfigurationState judge(int directory_fd, const char *name, const Text *
                                 const char *path, const char *adopt, Error *reterr)
 {
         _cleanup_(file_bytes_done) FileBytes bytes = {0};
+        unsigned line;
         Error why;
         int r = fdio_read(directory_fd, name, OWNFILE_MAX, &bytes, &why);
 
@@ -27,12 +29,21 @@ static ConfigurationState judge(int directory_fd, const char *name, const Text *
                                        memcmp(bytes.data, wanted->data, bytes.size) == 0
                                ? CONFIGURATION_WANTED
                                : CONFIGURATION_STALE;
+        if (r == 0 && wanted && !likeness_find(&bytes, wanted, &line)) {
+                error_set(
+                        reterr, EEXIST,
+                        "%s is not pgcertd's: %s:%u is not a line that pgcertd would write HINT: "
+                        "Move or remove what is there and not in the policy; to have pgcertd take "
+                        "the file over then, run pgcertctl adopt %s --yes.",
+                        path, path, line, adopt);
+                return CONFIGURATION_FOREIGN;
+        }
         error_set(reterr, EEXIST,
                   "%s is not pgcertd's: %s HINT: To have pgcertd take it over, run pgcertctl adopt "
                   "%s --yes.",
                   path, r < 0 ? why.text : "its first line is not \"" OWNFILE_FIRST_LINE "\"",
                   adopt);
-        return CONFIGURATION_FOREIGN;
+        return r == 0 && wanted ? CONFIGURATION_FOREIGN_SAME : CONFIGURATION_FOREIGN;
 }
 
 ConfigurationState ownfile_observe(int directory_fd, const char *name, const Text *wanted,
@@ -41,12 +52,12 @@ ConfigurationState ownfile_observe(int directory_fd, const char *name, const Tex
         Error error = {0};
         ConfigurationState state = judge(directory_fd, name, wanted, path, adopt, &error);
 
-        *ret_problem = state == CONFIGURATION_FOREIGN ? strdup(error.text) : NULL;
+        *ret_problem = error.code ? strdup(error.text) : NULL;
         return state;
 }
 
-int ownfile_write(int directory_fd, const char *name, const Text *wanted, const char *path,
-                  const char *adopt, Error *reterr)
+static int write_file(int directory_fd, const char *name, const Text *wanted, const char *path,
+                      const char *adopt, bool is_consented, Error *reterr)
 {
         static const FileMode mode = {.mode = 0644, .group = (gid_t)-1};
         int r;
@@ -58,6 +69,10 @@ int ownfile_write(int directory_fd, const char *name, const Text *wanted, const 
                 return 0;
         case CONFIGURATION_FOREIGN:
                 return -EEXIST;
+        case CONFIGURATION_FOREIGN_SAME:
+                if (!is_consented)
+                        return -EEXIST;
+                break;
         case CONFIGURATION_NONE:
         case CONFIGURATION_ABSENT:
         case CONFIGURATION_STALE:
@@ -72,10 +87,23 @@ int ownfile_write(int directory_fd, const char *name, const Text *wanted, const 
         return 1;
 }
 
+int ownfile_write(int directory_fd, const char *name, const Text *wanted, const char *path,
+                  const char *adopt, Error *reterr)
+{
+        return write_file(directory_fd, name, wanted, path, adopt, false, reterr);
+}
+
+int ownfile_take(int directory_fd, const char *name, const Text *wanted, const char *path,
+                 const char *adopt, Error *reterr)
+{
+        return write_file(directory_fd, name, wanted, path, adopt, true, reterr);
+}
+
 int ownfile_remove(int directory_fd, const char *name, const char *path, Error *reterr)
 {
         switch (judge(directory_fd, name, NULL, path, "CLUSTER", reterr)) {
         case CONFIGURATION_FOREIGN:
+        case CONFIGURATION_FOREIGN_SAME:
                 return -EEXIST;
         case CONFIGURATION_NONE:
         case CONFIGURATION_ABSENT:

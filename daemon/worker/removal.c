@@ -38,6 +38,7 @@ static int remove_files(const Store *store, int fd, Error *reterr)
                 manifest.former[POLICY_KEY],
                 manifest.former[POLICY_CERTIFICATE],
                 manifest.former[POLICY_TRUST],
+                STORE_ADOPTING,
                 STORE_REFUSED,
                 MANIFEST_NAME,
         };

@@ -57,8 +57,10 @@ ConfigurationState service_observe(int directory_fd, const PolicyCertificate *ce
                                text_content(&path), certificate->name, ret_problem);
 }
 
-int service_write(int directory_fd, const PolicyCertificate *certificate, uint32_t generation,
-                  Error *reterr)
+static int write_with(int (*write)(int, const char *, const Text *, const char *, const char *,
+                                   Error *),
+                      int directory_fd, const PolicyCertificate *certificate, uint32_t generation,
+                      Error *reterr)
 {
         _cleanup_(text_done) Text wanted = {0}, path = {0};
 
@@ -66,6 +68,18 @@ int service_write(int directory_fd, const PolicyCertificate *certificate, uint32
                 return 0;
         service_format(certificate, generation, &wanted);
         text_addf(&path, "%s/%s", certificate->directory, certificate->service->file);
-        return ownfile_write(directory_fd, certificate->service->file, &wanted, text_content(&path),
-                             certificate->name, reterr);
+        return write(directory_fd, certificate->service->file, &wanted, text_content(&path),
+                     certificate->name, reterr);
+}
+
+int service_write(int directory_fd, const PolicyCertificate *certificate, uint32_t generation,
+                  Error *reterr)
+{
+        return write_with(ownfile_write, directory_fd, certificate, generation, reterr);
+}
+
+int service_take(int directory_fd, const PolicyCertificate *certificate, uint32_t generation,
+                 Error *reterr)
+{
+        return write_with(ownfile_take, directory_fd, certificate, generation, reterr);
 }

@@ -22,3 +22,8 @@ ConfigurationState service_observe(int directory_fd, const PolicyCertificate *ce
  * where written and the directory synced. -EEXIST for a foreign one. */
 int service_write(int directory_fd, const PolicyCertificate *certificate, uint32_t generation,
                   Error *reterr);
+
+/* The same with the user's consent: one of somebody else's with the same lines becomes ours.
+ * -EEXIST for one with other lines. */
+int service_take(int directory_fd, const PolicyCertificate *certificate, uint32_t generation,
+                 Error *reterr);

@@ -83,6 +83,21 @@ static int read_link(Store *store, const char *name, char text[STORE_LINK_MAX])
                        r == -EINVAL ? "it is not a link" : "it is a link to somewhere else");
 }
 
+static bool is_our_text(const char *text, const char *name)
+{
+        return strncmp(text, STORE_CURRENT "/", strlen(STORE_CURRENT "/")) == 0 &&
+               strcmp(text + strlen(STORE_CURRENT "/"), name) == 0;
+}
+
+bool store_has_link(const Store *store, PolicyFile file)
+{
+        const char *name = store->certificate->files[file];
+        char text[STORE_LINK_MAX];
+
+        return fdio_readlink(store->fd, name, text, sizeof text, NULL) == 0 &&
+               is_our_text(text, name);
+}
+
 static int look_at_name(Store *store, PolicyFile file)
 {
         const char *name = store->certificate->files[file];
@@ -91,8 +106,7 @@ static int look_at_name(Store *store, PolicyFile file)
 
         if (r <= 0)
                 return r;
-        if (strncmp(text, STORE_CURRENT "/", strlen(STORE_CURRENT "/")) != 0 ||
-            strcmp(text + strlen(STORE_CURRENT "/"), name) != 0)
+        if (!is_our_text(text, name))
                 return foreign(store, name, "it is a link to somewhere else");
         store->names |= 1u << file;
         return 0;
@@ -130,9 +144,11 @@ static int look_at_current(Store *store, Error *reterr)
         int r = read_link(store, STORE_CURRENT, text);
         Error error;
 
+        store->is_current_foreign = r < 0;
         if (r <= 0)
                 return 0;
         if (!store_parse_generation_name(text, &store->current)) {
+                store->is_current_foreign = true;
                 foreign(store, STORE_CURRENT, "it is a link to somewhere else");
                 return 0;
         }
@@ -142,6 +158,7 @@ static int look_at_current(Store *store, Error *reterr)
         if (r == 0) {
                 store->state = SET_OURS;
         } else if (r == -EEXIST) {
+                store->is_current_foreign = true;
                 foreign(store, text, "it is not a directory with a manifest of pgcertd");
         } else if (r == -ENOENT) {
                 store->state = SET_DAMAGED;

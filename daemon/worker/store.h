@@ -10,7 +10,8 @@
 #include "daemon/worker/manifest.h"
 
 #define STORE_CURRENT "current"
-#define STORE_REFUSED "refused" /* in a generation's directory: the reason why it was put back */
+#define STORE_ADOPTING "adopting" /* in a generation's directory: a link before its rename */
+#define STORE_REFUSED "refused"   /* in a generation's directory: the reason why it was put back */
 
 enum {
         STORE_NAME_MAX = 32,          /* generation-4294967295 */
@@ -29,8 +30,9 @@ typedef enum StoreAccess {
 typedef struct Store {
         const PolicyCertificate *certificate;
         int fd;
-        uint8_t state;     /* SET_ABSENT, SET_OURS, SET_DAMAGED (current dangles) or SET_FOREIGN */
-        Error problem;     /* of SET_DAMAGED and SET_FOREIGN */
+        uint8_t state; /* SET_ABSENT, SET_OURS, SET_DAMAGED (current dangles) or SET_FOREIGN */
+        Error problem; /* of SET_DAMAGED and SET_FOREIGN */
+        bool is_current_foreign;
         unsigned names;    /* a bit for each PolicyFile whose fixed name is there */
         bool has_current;  /* current is there, though it may dangle */
         uint32_t current;  /* the generation it names */
@@ -72,6 +74,10 @@ uint32_t store_next(const Store *store);
 
 /* Whether a file is as we would make it: mode, owner, and group where one is wanted. */
 bool store_file_fits(const struct stat *stat, const FileMode *mode);
+
+/* Whether the fixed name of a file is our link. Unlike `names` it is told of any name of a store
+ * that is foreign by another one. */
+bool store_has_link(const Store *store, PolicyFile file);
 
 /* How the files of a set are made. */
 FileMode store_file_mode(const PolicyCertificate *certificate, PolicyFile file);

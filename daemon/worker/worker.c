@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/program.h"
+#include "daemon/worker/adoption.h"
 #include "daemon/worker/cluster.h"
 #include "daemon/worker/configuration.h"
 #include "daemon/worker/generation.h"
@@ -15,7 +16,7 @@
 
 #define STREAM_DEADLINE_USEC (30 * USEC_PER_SEC)
 #define TIMEOUT_MAX_USEC (300 * USEC_PER_SEC)
-enum { REASON_MAX = 400 };
+enum { REASON_MAX = 400, CONFIGURE_CONSENTED = 2 };
 
 typedef struct Worker {
         Program program;
@@ -240,23 +241,47 @@ static int on_back(void *userdata, int fd, uint64_t tag, Message *request, Messa
         return r;
 }
 
+static int on_adopt(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                    Error *reterr)
+{
+        Worker *worker = userdata;
+        const PolicyCertificate *certificate;
+        uint8_t leaf[CERT_FINGERPRINT];
+        uint32_t generation;
+        int r = program_policy(&worker->program, tag, reterr);
+
+        if (r >= 0)
+                r = find_certificate(worker, request, &certificate, reterr);
+        if (r < 0)
+                return r;
+        wire_get_raw(request, leaf, sizeof leaf);
+        r = wire_end(request, reterr);
+        if (r >= 0)
+                r = adoption_run(certificate, leaf, clock_realtime(), &generation, reterr);
+        if (r >= 0)
+                wire_put_u32(reply, generation);
+        return r;
+}
+
 static int on_configure(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
                         Error *reterr)
 {
         Worker *worker = userdata;
         const PolicyCluster *cluster;
-        bool is_wanted;
+        uint8_t wanted;
         int r = program_policy(&worker->program, tag, reterr);
 
         if (r >= 0)
                 r = find_cluster(worker, request, &cluster, reterr);
         if (r < 0)
                 return r;
-        is_wanted = wire_get_flag(request);
+        wanted = wire_get_u8(request);
+        if (wanted > CONFIGURE_CONSENTED)
+                request->bad = true;
         r = wire_end(request, reterr);
         if (r >= 0)
-                r = is_wanted ? configuration_write(cluster, reterr)
-                              : configuration_remove(cluster, reterr);
+                r = wanted ? configuration_write(cluster, wanted == CONFIGURE_CONSENTED, reterr)
+                           : configuration_remove(cluster, reterr);
         if (r < 0)
                 return r;
         wire_put_u8(reply, (uint8_t)r);
@@ -339,7 +364,7 @@ static const WireEntry requests[] = {
         {WIRE_OBSERVE, on_observe},     {WIRE_STAGE, on_stage}, {WIRE_FILL, on_fill},
         {WIRE_PUBLISH, on_publish},     {WIRE_PRUNE, on_prune}, {WIRE_BACK, on_back},
         {WIRE_CONFIGURE, on_configure}, {WIRE_LOAD, on_load},   {WIRE_PROVE, on_prove},
-        {WIRE_LOGIN, on_login},
+        {WIRE_LOGIN, on_login},         {WIRE_ADOPT, on_adopt},
 };
 
 int main(int argc, char *argv[])
