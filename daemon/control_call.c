@@ -278,18 +278,34 @@ pid_t control_call_pid(const ControlCall *call)
         return call->pid;
 }
 
-/* A last net for texts that quote others: nothing that a terminal would obey. */
-static void make_harmless(uint8_t *bytes, size_t n)
+/* The first byte, or the second, of a control of C1 in UTF-8: C2 80 to C2 9F. The second by its
+ * own, since a chunk may begin with it. text is NUL-terminated, and starts at begin. */
+static bool is_c1(const uint8_t *text, const uint8_t *begin)
 {
-        for (size_t i = 0; i < n; i++)
-                if ((bytes[i] < 0x20 && bytes[i] != '\n' && bytes[i] != '\t') || bytes[i] == 0x7F)
+        const uint8_t *second = text[0] == 0xC2 ? text + 1 : text;
+
+        return (second > text || (text > begin && text[-1] == 0xC2)) && second[0] >= 0x80 &&
+               second[0] < 0xA0;
+}
+
+/* A last net for texts that quote others: nothing that a terminal would obey. */
+static void put_harmless(Message *message, const uint8_t *text, const uint8_t *begin, size_t n)
+{
+        uint8_t *bytes;
+
+        wire_put_bytes(message, text, n);
+        bytes = message->data + message->size - n;
+        for (size_t i = 0; i < n && !message->bad; i++)
+                if ((bytes[i] < 0x20 && bytes[i] != '\n' && bytes[i] != '\t') || bytes[i] == 0x7F ||
+                    is_c1(text + i, begin))
                         bytes[i] = '?';
 }
 
-void control_call_write(ControlCall *call, int fd, const char *text)
+void control_call_write(ControlCall *call, int fd, const char *sentences)
 {
         Message *message = call->calls->message;
-        size_t left = strlen(text);
+        const uint8_t *text = (const uint8_t *)sentences, *begin = text;
+        size_t left = strlen(sentences);
 
         assert(call->phase == CALL_ASKED && (fd == STDOUT_FILENO || fd == STDERR_FILENO));
         while (left > 0 && !call->is_broken) {
@@ -297,8 +313,7 @@ void control_call_write(ControlCall *call, int fd, const char *text)
 
                 wire_reply(message, WIRE_CONTROL);
                 wire_put_u8(message, fd == STDERR_FILENO ? CONTROL_ERR : CONTROL_OUT);
-                wire_put_bytes(message, text, n);
-                make_harmless(message->data + message->size - n, n);
+                put_harmless(message, text, begin, n);
                 queue(call);
                 text += n;
                 left -= n;

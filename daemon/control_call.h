@@ -43,8 +43,8 @@ pid_t control_call_pid(const ControlCall *call);
 
 /* Queues text for pgcertctl's standard output (fd 1) or standard error (fd 2). Out of memory or
  * over CONTROL_PENDING_MAX, the client is dropped on the next turn of the loop. Control characters
- * other than newline and tab go out as "?". */
-void control_call_write(ControlCall *call, int fd, const char *text);
+ * of C0 and C1 other than newline and tab go out as "?". */
+void control_call_write(ControlCall *call, int fd, const char *sentences);
 
 /* The exit status follows what was written, and the call is over. */
 void control_call_finish(ControlCall *call, int exit_status);
