@@ -185,21 +185,26 @@ void delivery_proven(Work *work, size_t cluster, const CertFacts *leaf)
                   clock_format(leaf->not_after_usec, until));
 }
 
-void delivery_prove(Work *work, size_t cluster, const CertFacts *leaf)
+bool delivery_prove(Work *work, size_t cluster, const CertFacts *leaf)
 {
         MemoryCluster *memory = &work->memory->clusters[cluster];
         char sentence[OBSERVED_PROBLEM_MAX];
         ProofOutcome outcome = OUTCOME_OWED;
         Error error;
 
+        /* A refusal puts back; one of an earlier proof must not, where this one shows nothing. */
+        memory->is_refused = false;
         if (prove(work, cluster, leaf, &outcome, sentence, &error) < 0) {
                 failed(work, cluster, EVENT_FAILED, "no proof could be made", error.text);
-                return;
+                return false;
         }
         switch (outcome) {
         case OUTCOME_PROVEN:
                 delivery_proven(work, cluster, leaf);
-                break;
+                return true;
+        case OUTCOME_UNVERIFIABLE:
+                attempt_succeeded(&memory->attempt);
+                return true;
         case OUTCOME_REFUSED:
                 memory->is_refused = true;
                 failed(work, cluster, EVENT_REFUSED, "PostgreSQL did not load the new certificate",
@@ -208,12 +213,10 @@ void delivery_prove(Work *work, size_t cluster, const CertFacts *leaf)
         case OUTCOME_OWED:
                 failed(work, cluster, EVENT_OWED, "the proof is owed", sentence);
                 break;
-        case OUTCOME_UNVERIFIABLE:
-                attempt_succeeded(&memory->attempt);
-                break;
         case OUTCOMES:
                 break;
         }
+        return false;
 }
 
 static int ask_login(Work *work, size_t cluster, char sentence[OBSERVED_PROBLEM_MAX], Error *reterr)
@@ -303,43 +306,55 @@ static bool is_prunable(const Work *work, size_t set, const Issuance *issuances)
         return true;
 }
 
-static void configure(Work *work, size_t cluster)
+static bool configure(Work *work, size_t cluster)
 {
         Error error;
 
-        if (delivery_configure(work, cluster, true, &error) < 0)
-                failed(work, cluster, EVENT_FAILED, "the configuration could not be written",
-                       error.text);
-        else
+        if (delivery_configure(work, cluster, true, &error) >= 0) {
                 work_cluster_written(work, cluster);
+                return true;
+        }
+        failed(work, cluster, EVENT_FAILED, "the configuration could not be written", error.text);
+        return false;
 }
 
-static void cluster_step(Work *work, const Step *step, const Issuance *issuances)
+static bool load(Work *work, size_t cluster, const CertFacts *leaf)
 {
-        MemoryCluster *memory = &work->memory->clusters[step->object];
-        const CertFacts *leaf = delivery_leaf(work, step->object, issuances);
-        /* A step that failed leaves its sentence: what builds on it is left out. */
-        bool is_broken = memory->attempt.retry_boot_usec > clock_boottime();
         Error error;
 
-        if (step->verb == STEP_CONFIGURE)
-                configure(work, step->object);
-        else if (step->verb == STEP_LOAD && !is_broken &&
-                 delivery_load(work, step->object, leaf, &error) < 0)
-                failed(work, step->object, EVENT_FAILED, "PostgreSQL could not be told to load",
+        if (delivery_load(work, cluster, leaf, &error) < 0) {
+                failed(work, cluster, EVENT_FAILED, "PostgreSQL could not be told to load",
                        error.text);
-        else if (step->verb == STEP_PROVE && !is_broken)
-                delivery_prove(work, step->object, leaf);
-        else if (step->verb == STEP_LOGIN && !is_broken)
-                delivery_login(work, step->object, leaf->sha256);
+                return false;
+        }
+        /* Without TCP no proof follows, which would end an earlier back-off. */
+        if (work->observation->clusters[cluster].served.outcome == HANDSHAKE_NOT_TRIED)
+                attempt_succeeded(&work->memory->clusters[cluster].attempt);
+        return true;
+}
+
+/* One step of a cluster. False where it failed: what builds on it is left out. */
+static bool cluster_step(Work *work, const Step *step, const Issuance *issuances)
+{
+        const CertFacts *leaf = delivery_leaf(work, step->object, issuances);
+
+        if (step->verb == STEP_CONFIGURE)
+                return configure(work, step->object);
+        if (step->verb == STEP_LOAD)
+                return load(work, step->object, leaf);
+        if (step->verb == STEP_PROVE)
+                return delivery_prove(work, step->object, leaf);
+        delivery_login(work, step->object, leaf->sha256);
+        return true;
 }
 
 int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error *reterr)
 {
-        /* The plan decided to try: an earlier back-off is over. */
-        for (size_t i = 0; i < plan->n_steps; i++)
-                if (plan->steps[i].verb == STEP_CONFIGURE || plan->steps[i].verb == STEP_LOAD)
-                        work->memory->clusters[plan->steps[i].object].attempt.retry_boot_usec = 0;
+        _cleanup_(freep) bool *is_broken =
+                calloc(work->input.policy->n_clusters + 1, sizeof *is_broken);
+
+        if (!is_broken)
+                return error_oom(reterr);
         for (size_t i = 0; i < plan->n_steps; i++) {
                 const Step *step = &plan->steps[i];
 
@@ -350,10 +365,10 @@ int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error 
                 case STEP_LOAD:
                 case STEP_PROVE:
                 case STEP_LOGIN:
-                        if (is_ready(work, step->object, issuances)) {
-                                cluster_step(work, step, issuances);
-                                work->did_steps = true;
-                        }
+                        if (is_broken[step->object] || !is_ready(work, step->object, issuances))
+                                continue;
+                        is_broken[step->object] = !cluster_step(work, step, issuances);
+                        work->did_steps = true;
                         continue;
                 case STEP_PRUNE:
                         if (is_prunable(work, step->object, issuances))

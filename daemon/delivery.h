@@ -17,8 +17,9 @@ const CertFacts *delivery_leaf(const Work *work, size_t cluster, const Issuance 
 int delivery_configure(Work *work, size_t cluster, bool wanted, Error *reterr);
 int delivery_load(Work *work, size_t cluster, const CertFacts *leaf, Error *reterr);
 
-/* Sees what is served; remembers the verdict and tells it. */
-void delivery_prove(Work *work, size_t cluster, const CertFacts *leaf);
+/* Sees what is served; remembers the verdict and tells it. False where it is not the leaf: what
+ * builds on it makes no sense then. True also where there is nothing to see it by. */
+bool delivery_prove(Work *work, size_t cluster, const CertFacts *leaf);
 
 /* The cluster was seen to serve the leaf: remembered, recorded and told. */
 void delivery_proven(Work *work, size_t cluster, const CertFacts *leaf);
