@@ -16,12 +16,13 @@ typedef enum AnswerKind {
         ANSWER_ADOPT,
 } AnswerKind;
 
-/* A call that waits for the end of a pass. */
+/* A call that waits for the first pass of that mode from number on. */
 typedef struct Waiting {
         struct Waiting *next;
         ControlCall *call;
         AnswerKind kind;
-        uint64_t number; /* of the pass */
+        WorkMode mode;
+        uint64_t number;
 } Waiting;
 
 struct Answers {
@@ -58,13 +59,15 @@ void answers_set_keeper(Answers *answers, Keeper *keeper)
         answers->keeper = keeper;
 }
 
-static int wait_for_pass(Answers *answers, ControlCall *call, AnswerKind kind, uint64_t number)
+static int wait_for_pass(Answers *answers, ControlCall *call, AnswerKind kind, WorkMode mode,
+                         uint64_t number)
 {
         Waiting *waiting = calloc(1, sizeof *waiting);
 
         if (!waiting)
                 return -ENOMEM;
-        *waiting = (Waiting){.next = answers->first, .call = call, .kind = kind, .number = number};
+        *waiting = (Waiting){
+                .next = answers->first, .call = call, .kind = kind, .mode = mode, .number = number};
         answers->first = waiting;
         return 0;
 }
@@ -144,14 +147,16 @@ static int on_status(Answers *answers, ControlCall *call)
 
 static int on_check(Answers *answers, ControlCall *call)
 {
-        return wait_for_pass(answers, call, ANSWER_CHECK,
-                             keeper_request(answers->keeper, WORK_CHECK));
+        uint64_t number = keeper_request(answers->keeper, WORK_CHECK);
+
+        return wait_for_pass(answers, call, ANSWER_CHECK, WORK_CHECK, number);
 }
 
 static int on_plan(Answers *answers, ControlCall *call)
 {
-        return wait_for_pass(answers, call, ANSWER_PLAN,
-                             keeper_request(answers->keeper, WORK_LOOK));
+        uint64_t number = keeper_request(answers->keeper, WORK_LOOK);
+
+        return wait_for_pass(answers, call, ANSWER_PLAN, WORK_LOOK, number);
 }
 
 static int on_reload(Answers *answers, ControlCall *call)
@@ -161,7 +166,7 @@ static int on_reload(Answers *answers, ControlCall *call)
         int r = keeper_reload(answers->keeper, &errors, &number);
 
         if (r >= 0)
-                return wait_for_pass(answers, call, ANSWER_RELOAD, number);
+                return wait_for_pass(answers, call, ANSWER_RELOAD, WORK_ACT, number);
         for (size_t i = 0; i < errors.n; i++) {
                 char text[ERROR_TEXT_MAX + ERROR_FILE_MAX + 32];
 
@@ -201,16 +206,19 @@ static int on_renew(Answers *answers, ControlCall *call)
         uint64_t number = 0;
         size_t n;
         char *const *names = control_call_arguments(call, &n);
+        int r = 0;
 
         if (all ? n > 0 : n == 0)
                 return refuse(call, "renew takes the names of certificates, or --all");
         if (!knows_names(answers, call, names, n))
                 return 0;
-        for (size_t i = 0; i < n; i++)
-                number = keeper_request_renewal(answers->keeper, names[i], rekey);
-        for (size_t i = 0; all && i < policy->n_certificates; i++)
-                number = keeper_request_renewal(answers->keeper, policy->certificates[i].name,
-                                                rekey);
+        for (size_t i = 0; i < n && r >= 0; i++)
+                r = keeper_request_renewal(answers->keeper, names[i], rekey, &number);
+        for (size_t i = 0; all && i < policy->n_certificates && r >= 0; i++)
+                r = keeper_request_renewal(answers->keeper, policy->certificates[i].name, rekey,
+                                           &number);
+        if (r < 0)
+                return r;
         log_event(LOG_INFO, EVENT_REQUESTED, NULL, "user %u asked for a renewal of %s%s",
                   (unsigned)control_call_uid(call), all ? "all certificates" : names[0],
                   n > 1 ? " and others" : "");
@@ -218,7 +226,7 @@ static int on_renew(Answers *answers, ControlCall *call)
                 finish_done(call, "queued", "queued\n");
                 return 0;
         }
-        return wait_for_pass(answers, call, ANSWER_RENEW, number);
+        return wait_for_pass(answers, call, ANSWER_RENEW, WORK_ACT, number);
 }
 
 static void finish_renewal(Answers *answers, ControlCall *call)
@@ -230,10 +238,6 @@ static void finish_renewal(Answers *answers, ControlCall *call)
         int status;
 
         state_report(answers->state, &report);
-        if (!report.plan) {
-                refuse(call, "no pass could be made HINT: See the log of pgcertd.");
-                return;
-        }
         status = is_json(call) ? report_renewal_json(&report, names, n, &text)
                                : report_renewal(&report, names, n, &text);
         control_call_write(call, 1, text_content(&text));
@@ -246,6 +250,7 @@ static int on_adopt(Answers *answers, ControlCall *call)
         unsigned flags = control_call_flags(call);
         _cleanup_(text_done) Text unknown = {0};
         uint64_t number = 0;
+        int r = 0;
         size_t n;
         char *const *names = control_call_arguments(call, &n);
 
@@ -254,14 +259,16 @@ static int on_adopt(Answers *answers, ControlCall *call)
         if (!handing_knows(policy, names, n, &unknown))
                 return refuse(call, text_content(&unknown));
         if (!(flags & CONTROL_YES))
-                return wait_for_pass(answers, call, ANSWER_ADOPT,
+                return wait_for_pass(answers, call, ANSWER_ADOPT, WORK_LOOK,
                                      keeper_request(answers->keeper, WORK_LOOK));
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < n && r >= 0; i++) {
                 if (policy_find_certificate(policy, names[i]))
-                        number = keeper_request_consent(answers->keeper, false, names[i]);
-                if (policy_find_cluster(policy, names[i]))
-                        number = keeper_request_consent(answers->keeper, true, names[i]);
+                        r = keeper_request_consent(answers->keeper, false, names[i], &number);
+                if (r >= 0 && policy_find_cluster(policy, names[i]))
+                        r = keeper_request_consent(answers->keeper, true, names[i], &number);
         }
+        if (r < 0)
+                return r;
         log_event(LOG_NOTICE, EVENT_REQUESTED, NULL, "user %u handed the files of %s%s over",
                   (unsigned)control_call_uid(call), names[0], n > 1 ? " and others" : "");
         if (flags & CONTROL_NO_WAIT) {
@@ -269,7 +276,7 @@ static int on_adopt(Answers *answers, ControlCall *call)
                 control_call_finish(call, 0);
                 return 0;
         }
-        return wait_for_pass(answers, call, ANSWER_ADOPT, number);
+        return wait_for_pass(answers, call, ANSWER_ADOPT, WORK_ACT, number);
 }
 
 static void finish_adoption(Answers *answers, ControlCall *call)
@@ -318,7 +325,37 @@ static void finish(Answers *answers, const Waiting *waiting)
         }
 }
 
-void answers_pass_ended(void *userdata, uint64_t number, WorkMode mode)
+/* The pass that was waited for did not come to an end. What the last one saw says nothing of what
+ * was asked; a report still has its use, and says itself why nothing goes on. */
+static void finish_without_pass(Answers *answers, const Waiting *waiting, const char *failure)
+{
+        _cleanup_(text_done) Text text = {0};
+        int status = HEALTH_UNKNOWN;
+
+        switch (waiting->kind) {
+        case ANSWER_CHECK:
+        case ANSWER_PLAN:
+                if (answers->state->plan && answers->state->policy_error) {
+                        finish(answers, waiting);
+                        return;
+                }
+                text_addf(&text, "pgcertctl: nothing could be looked at: %s\n", failure);
+                break;
+        case ANSWER_RENEW:
+        case ANSWER_ADOPT:
+                text_addf(&text, "pgcertctl: nothing was renewed: %s\n", failure);
+                status = 2; /* as of any renewal that failed */
+                break;
+        case ANSWER_RELOAD:
+                text_addf(&text, "pgcertctl: nothing was done with the policy yet: %s\n", failure);
+                status = 1;
+                break;
+        }
+        control_call_write(waiting->call, 2, text_content(&text));
+        control_call_finish(waiting->call, status);
+}
+
+void answers_pass_ended(void *userdata, uint64_t number, WorkMode mode, const char *failure)
 {
         Answers *answers = userdata;
         Waiting **place = &answers->first;
@@ -326,12 +363,15 @@ void answers_pass_ended(void *userdata, uint64_t number, WorkMode mode)
         while (*place) {
                 Waiting *waiting = *place;
 
-                if (waiting->number > number) {
+                if (waiting->number > number || waiting->mode != mode) {
                         place = &waiting->next;
                         continue;
                 }
                 *place = waiting->next;
-                finish(answers, waiting);
+                if (failure)
+                        finish_without_pass(answers, waiting, failure);
+                else
+                        finish(answers, waiting);
                 free(waiting);
         }
 }

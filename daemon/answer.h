@@ -18,4 +18,4 @@ void answers_set_keeper(Answers *answers, Keeper *keeper);
 
 /* For control_new() and keeper_new(): userdata is the Answers. */
 extern const ControlHandler answers_handler;
-void answers_pass_ended(void *userdata, uint64_t number, WorkMode mode);
+void answers_pass_ended(void *userdata, uint64_t number, WorkMode mode, const char *failure);

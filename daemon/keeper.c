@@ -4,6 +4,7 @@
 #include "common/events.h"
 #include "common/log.h"
 #include "daemon/news.h"
+#include "daemon/requests.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,14 +20,8 @@
 /* After this many passes in a row that left steps due, the next one waits a moment. */
 enum { ROUNDS_MAX = 4, STACK_SIZE = 512 * 1024 };
 #define ROUND_PAUSE_USEC USEC_PER_SEC
-
-/* A renewal that was asked for and that no pass has begun with yet. */
-typedef struct Renewal {
-        char *certificate; /* or a cluster's name */
-        bool rekey;
-        bool is_consent; /* its foreign files are handed over */
-        bool is_cluster;
-} Renewal;
+/* After a pass that failed: its plan is missing, so nothing says when the next one is due. */
+#define FAILURE_PAUSE_USEC (5 * USEC_PER_SEC)
 
 struct Keeper {
         sd_event *event;
@@ -41,15 +36,11 @@ struct Keeper {
         int clock_fd;              /* readable when the clock was set */
         Work *pass;                /* that runs; NULL for none */
         pthread_t thread;
-        uint64_t number;               /* of the pass that runs, or ran last */
-        bool is_wanted[WORK_LOOK + 1]; /* modes asked for since the pass began */
-        Renewal *renewals;
-        size_t n_renewals;
+        uint64_t number;   /* of the pass that runs, or ran last */
+        Requests requests; /* that came since it began */
         bool is_confirmed; /* a renewal was asked for while the clock was known to be doubted */
-        unsigned rounds;
+        unsigned rounds;   /* passes in a row that left something due */
 };
-
-static int begin_pass(Keeper *keeper);
 
 static void set_timer(sd_event_source *source, int64_t at_usec)
 {
@@ -70,82 +61,60 @@ static void wake(Keeper *keeper)
 
 uint64_t keeper_request(Keeper *keeper, WorkMode mode)
 {
-        uint64_t number = keeper->number + 1;
-
-        /* Modes asked for together are done one after another, the acting one first. */
-        for (unsigned i = 0; i < mode; i++)
-                number += keeper->is_wanted[i];
-        keeper->is_wanted[mode] = true;
+        requests_add(&keeper->requests, mode);
         wake(keeper);
-        return number;
+        return keeper->number + 1;
 }
 
-static uint64_t add_renewal(Keeper *keeper, const Renewal *renewal)
+int keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey,
+                           uint64_t *ret_number)
 {
-        Renewal *renewals =
-                reallocarray(keeper->renewals, keeper->n_renewals + 1, sizeof *renewals);
-        char *copy = strdup(renewal->certificate);
+        int r = requests_add_renewal(
+                &keeper->requests,
+                &(RequestedRenewal){.name = (char *)certificate, .rekey = rekey});
 
-        if (renewals)
-                keeper->renewals = renewals;
-        if (renewals && copy) {
-                renewals[keeper->n_renewals] = *renewal;
-                renewals[keeper->n_renewals++].certificate = copy;
-        } else {
-                free(copy); /* the pass will find nothing to do, and the answer says so */
-        }
-        return keeper_request(keeper, WORK_ACT);
-}
-
-uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey)
-{
         /* Whoever asks before the step was told cannot mean it. */
         keeper->is_confirmed |= keeper->state->memory && keeper->state->memory->clock.is_doubted;
-        return add_renewal(keeper, &(Renewal){.certificate = (char *)certificate, .rekey = rekey});
+        if (r >= 0)
+                *ret_number = keeper_request(keeper, WORK_ACT);
+        return r;
 }
 
-uint64_t keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name)
+int keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name, uint64_t *ret_number)
 {
-        return add_renewal(keeper, &(Renewal){.certificate = (char *)name,
-                                              .is_consent = true,
-                                              .is_cluster = is_cluster});
+        int r = requests_add_renewal(&keeper->requests,
+                                     &(RequestedRenewal){.name = (char *)name,
+                                                         .is_consent = true,
+                                                         .is_cluster = is_cluster});
+
+        if (r >= 0)
+                *ret_number = keeper_request(keeper, WORK_ACT);
+        return r;
 }
 
-static void renewals_clear(Keeper *keeper)
+static void take_consent(const RequestedRenewal *renewal, const Policy *policy, Memory *memory)
 {
-        for (size_t i = 0; i < keeper->n_renewals; i++)
-                free(keeper->renewals[i].certificate);
-        free(TAKE_PTR(keeper->renewals));
-        keeper->n_renewals = 0;
-}
-
-static void take_renewal(const Renewal *renewal, const Policy *policy, Memory *memory)
-{
-        const PolicyCertificate *certificate =
-                policy_find_certificate(policy, renewal->certificate);
-        const PolicyCluster *cluster = policy_find_cluster(policy, renewal->certificate);
+        const PolicyCertificate *certificate = policy_find_certificate(policy, renewal->name);
+        const PolicyCluster *cluster = policy_find_cluster(policy, renewal->name);
 
         if (renewal->is_cluster && cluster)
                 memory->clusters[cluster - policy->clusters].has_consent = true;
         if (renewal->is_cluster || !certificate)
                 return;
-        memory->certificates[certificate - policy->certificates].is_requested = true;
-        memory->certificates[certificate - policy->certificates].is_rekey_requested |=
-                renewal->rekey;
         memory->certificates[certificate - policy->certificates].has_consent |= renewal->is_consent;
 }
 
 /* Writes what was asked for into the memory of the pass that begins. */
-static void take_renewals(Keeper *keeper, Work *pass)
+static void take_requests(Keeper *keeper, Work *pass)
 {
         const Policy *policy = pass->input.policy;
 
-        for (size_t i = 0; i < keeper->n_renewals; i++)
-                take_renewal(&keeper->renewals[i], policy, pass->memory);
-        if (keeper->n_renewals > 0 && keeper->is_confirmed)
+        for (size_t i = 0; i < keeper->requests.n_renewals; i++)
+                take_consent(&keeper->requests.renewals[i], policy, pass->memory);
+        if (keeper->requests.n_renewals > 0 && keeper->is_confirmed)
                 clockstep_confirm(&pass->memory->clock);
         keeper->is_confirmed = false;
-        renewals_clear(keeper);
+        requests_take_renewals(&keeper->requests, pass->input.policy, pass->memory);
 }
 
 int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number)
@@ -170,34 +139,45 @@ static void *run_pass(void *userdata)
         return NULL;
 }
 
-/* The mode of the next pass: what acts comes first, since a request may wait for it. */
-static WorkMode take_mode(Keeper *keeper)
+/* Sleeps until an instant of realtime or one of boottime, or not at all where somebody waits for a
+ * further pass. */
+static void rest(Keeper *keeper, int64_t usec, int64_t boot_usec)
 {
-        for (unsigned mode = WORK_ACT; mode <= WORK_LOOK; mode++) {
-                if (keeper->is_wanted[mode]) {
-                        keeper->is_wanted[mode] = false;
-                        return (WorkMode)mode;
-                }
-        }
-        return WORK_ACT;
+        set_timer(keeper->deadline, usec);
+        set_timer(keeper->retry, requests_is_empty(&keeper->requests) ? boot_usec : 0);
+}
+
+/* No pass came to its end. The last plan's deadline is not set again: it may be over, and would
+ * fire at once, for ever. */
+static void give_up(Keeper *keeper, WorkMode mode, int64_t pause_usec, const char *failure)
+{
+        keeper->ended(keeper->userdata, keeper->number, mode, failure);
+        rest(keeper, USEC_INFINITY, usec_add(clock_boottime(), pause_usec));
+}
+
+static void pass_failed(Keeper *keeper, WorkMode mode, const char *failure)
+{
+        int64_t check_every = keeper->state->policy->check_every_usec;
+
+        log_plain(LOG_ERR, "a pass failed: %s", failure);
+        give_up(keeper, mode, check_every < FAILURE_PAUSE_USEC ? check_every : FAILURE_PAUSE_USEC,
+                failure);
 }
 
 /* The files differ from what is in force, and are broken: nothing can be done, which is told. */
 static void hold(Keeper *keeper, WorkMode mode)
 {
+        const State *state = keeper->state;
         char held[ERROR_TEXT_MAX + 64];
         Error error;
 
+        /* Without memory for the reason the fact alone is told. */
         snprintf(held, sizeof held, "the policy on disk is broken: %s",
-                 keeper->state->policy_error);
+                 state->policy_error ? state->policy_error : "see pgcertd --check");
         if (state_hold(keeper->state, held, &error) < 0)
                 log_plain(LOG_ERR, "%s", error.text);
-        renewals_clear(keeper); /* the answer says that they are held */
-        keeper->number++;
-        keeper->ended(keeper->userdata, keeper->number, mode);
-        set_timer(keeper->deadline, USEC_INFINITY);
-        set_timer(keeper->retry,
-                  usec_add(clock_boottime(), keeper->state->policy->check_every_usec));
+        requests_drop_renewals(&keeper->requests); /* whoever asked is told, and may ask again */
+        give_up(keeper, mode, state->policy->check_every_usec, held);
 }
 
 static int start_thread(Keeper *keeper)
@@ -216,12 +196,13 @@ static int start_thread(Keeper *keeper)
 static int begin_pass(Keeper *keeper)
 {
         State *state = keeper->state;
-        WorkMode mode = take_mode(keeper);
+        WorkMode mode = requests_take_mode(&keeper->requests);
         bool was_broken = state->policy_error != NULL;
         Errors errors = {0};
         Error error;
         int r = state_refresh(state, &errors);
 
+        keeper->number++;
         if (r < 0) {
                 if (!was_broken)
                         news_policy_errors(&errors);
@@ -233,18 +214,16 @@ static int begin_pass(Keeper *keeper)
                 log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
                           state->policy->file);
         r = state_pass_new(state, mode, news_event, NULL, &keeper->pass, &error);
-        if (r < 0) {
-                log_plain(LOG_ERR, "no pass can be made: %s", error.text);
-                set_timer(keeper->retry, clock_boottime() + state->policy->check_every_usec);
-                return 0;
+        if (r >= 0) {
+                take_requests(keeper, keeper->pass);
+                r = start_thread(keeper);
+                if (r < 0)
+                        error_set(&error, -r, "no thread can be made: %s", strerror(-r));
         }
-        keeper->number++;
-        take_renewals(keeper, keeper->pass);
-        r = start_thread(keeper);
         if (r < 0) {
-                log_plain(LOG_ERR, "no thread can be made: %s", strerror(-r));
                 keeper->pass = work_free(keeper->pass);
-                set_timer(keeper->retry, clock_boottime() + state->policy->check_every_usec);
+                requests_drop_renewals(&keeper->requests);
+                pass_failed(keeper, mode, error.text);
         }
         return 0;
 }
@@ -272,11 +251,7 @@ static void schedule(Keeper *keeper)
         } else {
                 keeper->rounds = 0;
         }
-        for (unsigned mode = WORK_ACT; mode <= WORK_LOOK; mode++)
-                if (keeper->is_wanted[mode])
-                        next = 0;
-        set_timer(keeper->retry, next);
-        set_timer(keeper->deadline, state->plan ? state->plan->next_usec : USEC_INFINITY);
+        rest(keeper, state->plan ? state->plan->next_usec : USEC_INFINITY, next);
 }
 
 static int on_done(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -295,16 +270,16 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *userd
         pass = TAKE_PTR(keeper->pass);
         mode = pass->input.mode;
         if (pass->failed) {
-                log_plain(LOG_ERR, "a pass failed: %s", pass->error.text);
-        } else {
-                is_same_policy = pass->input.policy == keeper->state->last_policy;
-                before = TAKE_PTR(keeper->state->plan);
-                clock = keeper->state->memory->clock;
-                state_take(keeper->state, pass);
-                news_clock(&clock, &keeper->state->memory->clock);
-                news_compare(keeper->state, is_same_policy ? before : NULL);
+                pass_failed(keeper, mode, pass->error.text);
+                return 0;
         }
-        keeper->ended(keeper->userdata, keeper->number, mode);
+        is_same_policy = pass->input.policy == keeper->state->last_policy;
+        before = TAKE_PTR(keeper->state->plan);
+        clock = keeper->state->memory->clock;
+        state_take(keeper->state, pass);
+        news_clock(&clock, &keeper->state->memory->clock);
+        news_compare(keeper->state, is_same_policy ? before : NULL);
+        keeper->ended(keeper->userdata, keeper->number, mode, NULL);
         schedule(keeper);
         return 0;
 }
@@ -380,6 +355,7 @@ static int add_timers(Keeper *keeper)
 
 static int add_sources(Keeper *keeper)
 {
+        static const int signals[] = {SIGHUP, SIGTERM, SIGINT};
         int r;
 
         keeper->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -393,14 +369,9 @@ static int add_sources(Keeper *keeper)
         if (r >= 0)
                 r = sd_event_add_io(keeper->event, next_source(keeper), keeper->clock_fd, EPOLLIN,
                                     on_clock_set, keeper);
-        if (r >= 0)
-                r = sd_event_add_signal(keeper->event, next_source(keeper), SIGHUP, on_hangup,
-                                        keeper);
-        if (r >= 0)
-                r = sd_event_add_signal(keeper->event, next_source(keeper), SIGTERM, on_end,
-                                        keeper);
-        if (r >= 0)
-                r = sd_event_add_signal(keeper->event, next_source(keeper), SIGINT, on_end, keeper);
+        for (size_t i = 0; i < ELEMENTSOF(signals) && r >= 0; i++)
+                r = sd_event_add_signal(keeper->event, next_source(keeper), signals[i],
+                                        signals[i] == SIGHUP ? on_hangup : on_end, keeper);
         return r;
 }
 
@@ -440,7 +411,7 @@ Keeper *keeper_free(Keeper *keeper)
         sd_event_source_disable_unref(keeper->retry);
         closep(&keeper->done_fd);
         closep(&keeper->clock_fd);
-        renewals_clear(keeper);
+        requests_done(&keeper->requests);
         free(keeper);
         return NULL;
 }

@@ -13,8 +13,10 @@
 
 typedef struct Keeper Keeper;
 
-/* Called in the event loop when a pass has ended: number counts from 1. */
-typedef void (*KeeperEnded)(void *userdata, uint64_t number, WorkMode mode);
+/* Called in the event loop when a pass has ended, or could not be made: number counts both from 1,
+ * so that whoever waits for one is never left waiting. failure is NULL where the pass ran to its
+ * end, else the sentence why it did not, valid during the call. */
+typedef void (*KeeperEnded)(void *userdata, uint64_t number, WorkMode mode, const char *failure);
 
 /* event, state and userdata must outlive the keeper. SIGHUP, SIGTERM and SIGINT must be blocked. */
 int keeper_new(sd_event *event, State *state, KeeperEnded ended, void *userdata, Keeper **ret,
@@ -24,17 +26,19 @@ int keeper_new(sd_event *event, State *state, KeeperEnded ended, void *userdata,
 Keeper *keeper_free(Keeper *keeper);
 DEFINE_CLEANUP(Keeper *, keeper_free);
 
-/* Asks for a pass that begins from now on (one that runs already does not count), and returns its
- * number. An asked-for mode that does not change anything is done in a pass of its own. */
+/* Asks for a pass that begins from now on: one that runs already does not count, for it may have
+ * looked before what the caller wants seen. The pass asked for is the first one of that mode whose
+ * number is the returned one or a later one. */
 uint64_t keeper_request(Keeper *keeper, WorkMode mode);
 
-/* The same, with a new leaf for the certificate of that name in the policy in force. */
-uint64_t keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey);
+/* The same, with a new leaf for the certificate of that name in the policy in force. -ENOMEM. */
+int keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey,
+                           uint64_t *ret_number);
 
 /* The same, with the user's consent to take over the foreign files of the certificate of that name,
  * or the configuration file of the cluster; a certificate gets a new leaf, too. */
-uint64_t keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name);
+int keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name, uint64_t *ret_number);
 
-/* Reads the policy now. On failure the old one stays, and errors has all that is wrong. Otherwise
- * the pass whose number is returned is the first one with it. */
+/* Reads the policy now. On failure the old one stays, and errors has all that is wrong. Otherwise a
+ * pass with it is asked for, as by keeper_request(WORK_ACT). */
 int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number);

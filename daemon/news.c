@@ -40,6 +40,11 @@ static bool is_trouble(CertificateState state)
         return false;
 }
 
+static bool is_same(const char *a, const char *b)
+{
+        return (!a && !b) || (a && b && strcmp(a, b) == 0);
+}
+
 /* What a pass has told already as it happened (owed, refused, a failed try) is not told again. */
 static void certificate_news(const State *state, size_t index, const PlanCertificate *before)
 {
@@ -52,7 +57,8 @@ static void certificate_news(const State *state, size_t index, const PlanCertifi
         /* The clock itself was told. */
         if (now->state == CERTIFICATE_HELD && state->memory->clock.is_doubted)
                 return;
-        if (is_trouble(now->state) && state->memory->certificates[index].attempt.failures == 0)
+        if (is_trouble(now->state) &&
+            !is_same(error, state->memory->certificates[index].attempt.error))
                 log_event(now->health == HEALTH_CRITICAL ? LOG_ERR : LOG_WARNING,
                           now->state == CERTIFICATE_FOREIGN ? EVENT_FOREIGN : EVENT_FAILED, fields,
                           "%s: %s", name, error);
@@ -73,11 +79,6 @@ static void cluster_news(const State *state, size_t index)
                           fields, "%s: the proof is owed: %s", name, now->error);
         else
                 log_event(LOG_WARNING, EVENT_FAILED, fields, "%s: %s", name, now->error);
-}
-
-static bool is_same(const char *a, const char *b)
-{
-        return (!a && !b) || (a && b && strcmp(a, b) == 0);
 }
 
 void news_compare(const State *state, const Plan *before)

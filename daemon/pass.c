@@ -41,6 +41,13 @@ static int make_plan(Work *work, Plan **ret, Error *reterr)
         return plan_make(&input, ret, reterr);
 }
 
+/* What is remembered is not what the plan was made with. */
+static int plan_again(Work *work, Error *reterr)
+{
+        plan_free(TAKE_PTR(work->plan));
+        return make_plan(work, &work->plan, reterr);
+}
+
 /* What is as the policy wants it, so that what differs later was changed by somebody else. */
 static void settle(Work *work)
 {
@@ -106,10 +113,7 @@ static int judge_published(Work *work, const Issuance *issuances, Error *reterr)
                 work_certificate_failed(work, i, sentence);
                 is_judged = true;
         }
-        if (!is_judged)
-                return 0;
-        plan_free(TAKE_PTR(work->plan));
-        return make_plan(work, &work->plan, reterr);
+        return is_judged ? plan_again(work, reterr) : 0;
 }
 
 /* The steps of the plan, in its order, and another look. */
@@ -157,6 +161,31 @@ static int check(Work *work, const Plan *plan, Error *reterr)
         return look(work, reterr);
 }
 
+static bool is_issued(const Plan *plan, size_t certificate)
+{
+        for (size_t i = 0; i < plan->n_steps; i++)
+                if (plan->steps[i].verb == STEP_ISSUE && plan->steps[i].object == certificate)
+                        return true;
+        return false;
+}
+
+/* A renewal that was asked for and that something stands in the way of is a failed try: whoever
+ * asked is told, and it is not done unasked when the obstacle goes away, hours later. */
+static int decline_requests(Work *work, Error *reterr)
+{
+        bool is_declined = false;
+
+        for (size_t i = 0; i < work->input.policy->n_certificates; i++) {
+                const char *error = work->plan->certificates[i].error;
+
+                if (!work->memory->certificates[i].is_requested || is_issued(work->plan, i))
+                        continue;
+                work_certificate_failed(work, i, error ? error : "it cannot be renewed now");
+                is_declined = true;
+        }
+        return is_declined ? plan_again(work, reterr) : 0;
+}
+
 /* What is taken over is ours from then on: the steps that follow are those of another look. */
 static int hand_over(Work *work, Error *reterr)
 {
@@ -176,6 +205,8 @@ static int run(Work *work, Error *reterr)
 
         if (r >= 0 && work->input.mode == WORK_ACT)
                 r = hand_over(work, reterr);
+        if (r >= 0 && work->input.mode == WORK_ACT)
+                r = decline_requests(work, reterr);
         if (r < 0 || work->plan->n_steps == 0 || work->input.mode == WORK_LOOK)
                 return r;
         plan = TAKE_PTR(work->plan);

@@ -1,7 +1,5 @@
 #include "daemon/report.h"
 
-#include <string.h>
-
 typedef struct Outcome {
         const char *name;
         const char *state; /* the certificate's, in a word */
@@ -10,6 +8,8 @@ typedef struct Outcome {
         int status;
 } Outcome;
 
+/* A pass that could not issue the leaf that was asked for left a failed try; without one it was
+ * issued and published. */
 static int judge(const MemoryCertificate *memory, const PlanCertificate *plan)
 {
         if (memory->attempt.failures > 0)
@@ -38,19 +38,32 @@ static Outcome find_outcome(const Report *report, size_t index)
 
         return (Outcome){
                 .name = report->policy->certificates[index].name,
-                .state = certificate_state_name(plan->state),
+                /* That a set is well all the same does not say that it was renewed. */
+                .state = plan->state == CERTIFICATE_OK ? "not renewed"
+                                                       : certificate_state_name(plan->state),
                 .serial = memory->has_wanted ? memory->wanted.serial : NULL,
                 .error = memory->attempt.failures > 0 ? memory->attempt.error : plan->error,
                 .status = judge(memory, plan),
         };
 }
 
-static bool is_named(const char *name, char *const *names, size_t n)
+/* The i-th of those that were asked for: all where none is named. False past the last. */
+static bool next_outcome(const Report *report, char *const *names, size_t n, size_t i, Outcome *ret)
 {
-        for (size_t i = 0; i < n; i++)
-                if (strcmp(names[i], name) == 0)
-                        return true;
-        return n == 0;
+        const Policy *policy = report->policy;
+        const PolicyCertificate *certificate;
+
+        if (i >= (n > 0 ? n : policy->n_certificates))
+                return false;
+        certificate = n > 0 ? policy_find_certificate(policy, names[i]) : &policy->certificates[i];
+        if (certificate)
+                *ret = find_outcome(report, (size_t)(certificate - policy->certificates));
+        else /* it was there when it was asked for */
+                *ret = (Outcome){.name = names[i],
+                                 .state = "not renewed",
+                                 .error = "the policy does not have it any more",
+                                 .status = 2};
+        return true;
 }
 
 static void add_line(const Outcome *outcome, Text *text)
@@ -83,13 +96,10 @@ static void add_object(const Outcome *outcome, Json *json)
 
 int report_renewal(const Report *report, char *const *names, size_t n, Text *text)
 {
+        Outcome outcome;
         int worst = 0;
 
-        for (size_t i = 0; i < report->policy->n_certificates; i++) {
-                Outcome outcome = find_outcome(report, i);
-
-                if (!is_named(outcome.name, names, n))
-                        continue;
+        for (size_t i = 0; next_outcome(report, names, n, i, &outcome); i++) {
                 add_line(&outcome, text);
                 worst = outcome.status > worst ? outcome.status : worst;
         }
@@ -99,16 +109,13 @@ int report_renewal(const Report *report, char *const *names, size_t n, Text *tex
 int report_renewal_json(const Report *report, char *const *names, size_t n, Text *text)
 {
         Json json = {.text = text};
+        Outcome outcome;
         int worst = 0;
 
         json_object(&json, NULL);
         json_integer(&json, "version", 1);
         json_array(&json, "certificates");
-        for (size_t i = 0; i < report->policy->n_certificates; i++) {
-                Outcome outcome = find_outcome(report, i);
-
-                if (!is_named(outcome.name, names, n))
-                        continue;
+        for (size_t i = 0; next_outcome(report, names, n, i, &outcome); i++) {
                 add_object(&outcome, &json);
                 worst = outcome.status > worst ? outcome.status : worst;
         }

@@ -15,6 +15,7 @@ int work_new(const WorkInput *input, Work **ret, Error *reterr)
         if (!work)
                 return error_oom(reterr);
         work->input = *input;
+        policy_ref((Policy *)input->policy);
         peers_init(&work->peers, &input->places);
         /* What another policy's pass saw says nothing about this one's names and digests. */
         if (input->known && input->known->tag == input->policy->tag)
@@ -38,6 +39,7 @@ Work *work_free(Work *work)
         observation_free(work->observation);
         memory_free(work->memory);
         plan_free(work->plan);
+        policy_unref((Policy *)work->input.policy);
         free(work);
         return NULL;
 }

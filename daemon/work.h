@@ -24,10 +24,12 @@ typedef enum WorkMode {
         WORK_ACT,
         WORK_CHECK, /* changes nothing; looks at the logins too */
         WORK_LOOK,  /* changes nothing, tries nothing: for a dry run */
+        WORK_MODES,
 } WorkMode;
 
 typedef struct WorkInput {
-        const Policy *policy; /* the caller holds a reference until the pass has ended */
+        const Policy
+                *policy; /* the work holds a reference of its own: it may be replaced meanwhile */
         WorkMode mode;
         PeerPlaces places;
         const char *host;
@@ -53,7 +55,8 @@ typedef struct Work {
         Error error;
 } Work;
 
-/* input->known and ->memory are copied here; the other pointers must live until work_free(). */
+/* input->known and ->memory are copied here; the other pointers must live until work_free(). To be
+ * called, like work_free(), by the event loop's thread: references are not counted atomically. */
 int work_new(const WorkInput *input, Work **ret, Error *reterr);
 
 /* From any thread: ends a pass that runs, at once. */

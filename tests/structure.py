@@ -28,7 +28,7 @@ LEVELS = [
     "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/putback "
     "daemon/handover daemon/handing "
     "daemon/pass daemon/report* daemon/finding",
-    "daemon/state daemon/news daemon/keeper",
+    "daemon/state daemon/news daemon/requests daemon/keeper",
     "daemon/control* daemon/answer daemon/metrics daemon/notify",
     "daemon/pgcertd daemon/ctl/*",
 ]
