@@ -216,6 +216,8 @@ START_TEST(keeps_the_newest_in_bounded_memory)
         RepairList list = {0};
         RepairEntry entry = {.tag = 1};
 
+        list.items = calloc(REPAIR_LIST_MAX, sizeof *list.items);
+        list.allocated = REPAIR_LIST_MAX;
         for (int i = 0; i <= REPAIR_LIST_MAX; i++) {
                 snprintf(entry.name, sizeof entry.name, "c%d", i);
                 entry.done_usec = i + 1;
@@ -224,8 +226,6 @@ START_TEST(keeps_the_newest_in_bounded_memory)
                         ck_assert_int_eq(repair_list_add(&list, &entry, NULL), 0);
                         continue;
                 }
-                list.items = reallocarray(list.items, REPAIR_LIST_MAX, sizeof *list.items);
-                list.allocated = REPAIR_LIST_MAX;
                 list.items[list.n++] = entry;
         }
         ck_assert_uint_eq(list.n, REPAIR_LIST_MAX);
