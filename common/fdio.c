@@ -1,5 +1,12 @@
+/*
+ * Files are replaced and never changed in place, so that a reader has the old bytes or the new ones
+ * whatever happens in between. The order is: write under another name, sync the file, rename, sync
+ * the directory. Without the first sync a power cut can leave the new name with no bytes; without
+ * the second the rename may be lost, and what was said to be done with it.
+ */
 #include "common/fdio.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,6 +18,7 @@ enum { TEMPORARY_TRIES = 16, TEMPORARY_NAME_MAX = 300 };
 
 void file_bytes_done(FileBytes *bytes)
 {
+        /* A file that was read may have been a key: nobody has to remember which. */
         if (bytes->data)
                 explicit_bzero(bytes->data, bytes->size);
         free(bytes->data);
@@ -25,6 +33,30 @@ int fdio_open_directory(int directory_fd, const char *path, int *ret_fd, Error *
                 return error_set(reterr, errno, "cannot open the directory %s: %m", path);
         *ret_fd = fd;
         return 0;
+}
+
+int fdio_each_entry(int directory_fd, unsigned max,
+                    int (*visit)(const char *name, void *userdata, Error *reterr), void *userdata,
+                    Error *reterr)
+{
+        /* Opened anew: a stream takes its descriptor, and a position of its own. */
+        int own = openat(directory_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+        DIR *directory = own >= 0 ? fdopendir(own) : NULL;
+        const struct dirent *entry;
+
+        if (!directory) {
+                r = error_set(reterr, errno, "cannot list the directory: %m");
+                closep(&own);
+                return r;
+        }
+        for (unsigned i = 0; r >= 0 && (errno = 0, entry = readdir(directory)); i++)
+                r = i < max ? visit(entry->d_name, userdata, reterr)
+                            : error_set(reterr, E2BIG, "more than %u entries in the directory",
+                                        max);
+        if (r >= 0 && errno != 0)
+                r = error_set(reterr, errno, "cannot list the directory: %m");
+        closedir(directory);
+        return r;
 }
 
 static int read_descriptor(int fd, const char *name, size_t max, FileBytes *ret, Error *reterr)
@@ -62,6 +94,7 @@ static int read_descriptor(int fd, const char *name, size_t max, FileBytes *ret,
         return 0;
 }
 
+/* O_NONBLOCK: a FIFO with no writer would hold the open up, and is refused only after it. */
 static int read_with(int directory_fd, const char *name, int flags, size_t max, FileBytes *ret,
                      Error *reterr)
 {
@@ -120,7 +153,7 @@ static int fill(int fd, const char *name, const void *data, size_t size, const F
                                  "cannot give %s to the group %u: %m HINT: The owner must be a "
                                  "member of that group.",
                                  name, (unsigned)mode->group);
-        /* After fchown, which clears set-id bits; and past the umask. */
+        /* After fchown(), which clears set-id bits; and past the umask. */
         if (fchmod(fd, mode->mode) < 0)
                 return error_set(reterr, errno, "cannot set the mode of %s: %m", name);
         return mode->sync ? fdio_sync(fd, name, reterr) : 0;
@@ -129,6 +162,7 @@ static int fill(int fd, const char *name, const void *data, size_t size, const F
 int fdio_create(int directory_fd, const char *name, const void *data, size_t size,
                 const FileMode *mode, Error *reterr)
 {
+        /* 0600 until fill() has set what is wanted: never wider than asked, not for a moment. */
         _cleanup_(closep) int fd = openat(
                 directory_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
         int r;
@@ -141,6 +175,8 @@ int fdio_create(int directory_fd, const char *name, const void *data, size_t siz
         return r;
 }
 
+/* Hidden and not to be guessed: whoever may write in the directory could lay a trap under a name
+ * that can be. */
 static void temporary_name(const char *name, char buffer[TEMPORARY_NAME_MAX])
 {
         uint64_t random = 0;

@@ -32,6 +32,13 @@ typedef struct FileMode {
  * last component must not be a link; links further up are followed. Returns the descriptor. */
 int fdio_open_directory(int directory_fd, const char *path, int *ret_fd, Error *reterr);
 
+/* Calls visit for every entry of an open directory, "." and ".." too, until it fails; returns its
+ * code then. A listing that ends early is an error, for what it left out may be what counts; so is
+ * one of more than max entries (-E2BIG). The sentences do not name the directory. */
+int fdio_each_entry(int directory_fd, unsigned max,
+                    int (*visit)(const char *name, void *userdata, Error *reterr), void *userdata,
+                    Error *reterr);
+
 /* Reads a regular file whole, O_NOFOLLOW|O_NONBLOCK. -EFBIG over max, -EINVAL where it is no
  * regular file, -ELOOP for a link, -ENOENT where it is missing. */
 int fdio_read(int directory_fd, const char *name, size_t max, FileBytes *ret, Error *reterr);
@@ -45,11 +52,13 @@ int fdio_create(int directory_fd, const char *name, const void *data, size_t siz
                 const FileMode *mode, Error *reterr);
 
 /* Replaces a file by rename: a synced new one under an unpredictable name, then rename and a sync
- * of the directory. A reader sees the old bytes or the new. */
+ * of the directory, whatever mode->sync says. A reader sees the old bytes or the new. Only a crash
+ * leaves the new one behind, as ".NAME.16 hexadecimal digits". */
 int fdio_replace(int directory_fd, const char *name, const void *data, size_t size,
                  const FileMode *mode, Error *reterr);
 
-/* Makes a symlink that replaces name at once, by rename. The directory is not synced. */
+/* Makes a symlink that replaces name at once, by rename. The directory is not synced: the caller
+ * has more to do there. */
 int fdio_symlink(int directory_fd, const char *target, const char *name, Error *reterr);
 
 /* Reads a link's text. -ENOENT missing, -EINVAL where it is no link. */

@@ -347,6 +347,37 @@ START_TEST(tells_what_could_not_be_written_or_synced)
 }
 END_TEST
 
+/* Counts the names, and fails at "stop". */
+static int count(const char *name, void *userdata, Error *reterr)
+{
+        unsigned *n = userdata;
+
+        ++*n;
+        return strcmp(name, "stop") == 0 ? error_set(reterr, EXDEV, "stopped") : 0;
+}
+
+START_TEST(lists_a_directory_whole)
+{
+        _cleanup_(closep) int file = -1;
+        unsigned n = 0;
+
+        put("a", "");
+        put(".b", "");
+        for (int again = 0; again < 2; again++) { /* the descriptor keeps no position */
+                n = 0;
+                ck_assert_int_eq(fdio_each_entry(directory, 4, count, &n, &error), 0);
+                ck_assert_uint_eq(n, 4);
+        }
+        ck_assert_int_eq(fdio_each_entry(directory, 3, count, &n, &error), -E2BIG);
+        put("stop", "");
+        ck_assert_int_eq(fdio_each_entry(directory, 5, count, &n, &error), -EXDEV);
+        ck_assert_str_eq(error.text, "stopped");
+        file = openat(directory, "a", O_RDONLY | O_CLOEXEC);
+        ck_assert_int_eq(fdio_each_entry(file, 5, count, &n, &error), -ENOTDIR);
+        ck_assert_int_eq(fdio_each_entry(-1, 5, count, &n, &error), -EBADF);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *suite = suite_create("fdio");
@@ -369,6 +400,7 @@ static Suite *suite(void)
         tcase_add_test(tcase, makes_links_and_reads_them);
         tcase_add_test(tcase, uses_long_names);
         tcase_add_test(tcase, tells_what_could_not_be_written_or_synced);
+        tcase_add_test(tcase, lists_a_directory_whole);
         suite_add_tcase(suite, tcase);
         return suite;
 }

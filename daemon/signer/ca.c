@@ -1,9 +1,21 @@
+/*
+ * What a crash may leave of a new CA, and what the next look makes of it:
+ *
+ * - a directory .new-*, whole or not: removed at the next start, for nobody was told of it, and no
+ *   certificate names it;
+ * - the authority's directory with G1.new in it: made and in place, but the rename may not be on
+ * disk and the ledger may not know it. settle() syncs, enters it once, and takes the mark away;
+ * - the same without the mark: done.
+ *
+ * Nothing else is repaired. A directory without a certificate, a key that is not the certificate's
+ * or that others may read, are told: making another CA in its place would cut off every reader that
+ * trusts the first.
+ */
 #include "daemon/signer/ca.h"
 
 #include "common/clock.h"
 #include "common/fdio.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,8 +24,9 @@
 #include <sys/random.h>
 
 enum {
-        CA_ENTRIES_MAX = 1000, /* of a directory; more are none of ours */
-        CA_NAME_MAX = 32,      /* bytes of G4294967295.crt */
+        CA_ENTRIES_MAX = 1000, /* of an authority's directory; more are none of ours */
+        CA_AUTHORITIES_MAX = 10 * POLICY_CERTIFICATES_MAX, /* those that were once, too */
+        CA_NAME_MAX = 32,                                  /* bytes of G4294967295.crt */
         CA_KEY_MAX = 16 * 1024,
         CA_SUBJECT_MAX = 512,
 };
@@ -26,17 +39,7 @@ static const char *file_name(uint32_t number, const char *suffix, char buffer[CA
         return buffer;
 }
 
-/* Opens a stream of the directory's entries; the descriptor stays the caller's. */
-static DIR *list_directory(int fd)
-{
-        int own = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *directory = own >= 0 ? fdopendir(own) : NULL;
-
-        if (!directory)
-                closep(&own);
-        return directory;
-}
-
+/* What cannot be removed stays: its name is no authority's, and nobody reads it. */
 static void remove_temporary(int ca_fd, const char *name)
 {
         static const char *const suffixes[] = {"key", "crt", "new"};
@@ -50,17 +53,12 @@ static void remove_temporary(int ca_fd, const char *name)
         unlinkat(ca_fd, name, AT_REMOVEDIR);
 }
 
-static int remove_temporaries(int ca_fd, Error *reterr)
+static int visit_temporary(const char *name, void *userdata, Error *reterr)
 {
-        DIR *directory = list_directory(ca_fd);
-        struct dirent *entry;
+        const int *ca_fd = userdata;
 
-        if (!directory)
-                return error_set(reterr, errno, "cannot list the directory of the CAs: %m");
-        for (unsigned i = 0; i < POLICY_CERTIFICATES_MAX && (entry = readdir(directory)); i++)
-                if (strncmp(entry->d_name, temporary_prefix, strlen(temporary_prefix)) == 0)
-                        remove_temporary(ca_fd, entry->d_name);
-        closedir(directory);
+        if (strncmp(name, temporary_prefix, strlen(temporary_prefix)) == 0)
+                remove_temporary(*ca_fd, name);
         return 0;
 }
 
@@ -74,9 +72,9 @@ int ca_open(int state_fd, Ledger *ledger, const Mint *mint, Ca *ret, Error *rete
         r = fdio_open_directory(state_fd, "ca", &fd, reterr);
         if (r < 0)
                 return r;
-        r = remove_temporaries(fd, reterr);
+        r = fdio_each_entry(fd, CA_AUTHORITIES_MAX, visit_temporary, &fd, reterr);
         if (r < 0)
-                return r;
+                return error_prefix(reterr, "the CAs");
         r = fdio_sync(state_fd, "the signer's state directory", reterr);
         if (r < 0)
                 return r;
@@ -98,8 +96,9 @@ static int compare_numbers(const void *a, const void *b)
 }
 
 /* Adds the generation that a file belongs to, once. Files of other names are not ours to judge. */
-static int add_number(ObservedAuthority *authority, const char *name, Error *reterr)
+static int add_number(const char *name, void *userdata, Error *reterr)
 {
+        ObservedAuthority *authority = userdata;
         ObservedGeneration *items;
         char whole[CA_NAME_MAX], suffix[4];
         uint32_t number;
@@ -124,16 +123,8 @@ static int add_number(ObservedAuthority *authority, const char *name, Error *ret
 
 static int find_numbers(int fd, ObservedAuthority *authority, Error *reterr)
 {
-        DIR *directory = list_directory(fd);
-        struct dirent *entry;
-        int r = 0;
+        int r = fdio_each_entry(fd, CA_ENTRIES_MAX, add_number, authority, reterr);
 
-        if (!directory)
-                return error_set(reterr, errno, "cannot list its directory: %m");
-        for (unsigned i = 0; r >= 0 && (entry = readdir(directory)); i++)
-                r = i < CA_ENTRIES_MAX ? add_number(authority, entry->d_name, reterr)
-                                       : error_set(reterr, E2BIG, "its directory is too full");
-        closedir(directory);
         if (r < 0)
                 return r;
         if (authority->n_generations == 0)
@@ -164,6 +155,8 @@ static int read_certificate(int fd, uint32_t number, Cert **ret, Error *reterr)
         return 0;
 }
 
+/* The mode is judged from the descriptor that the bytes came from. Whether somebody did read a key
+ * that was open to others is not known here, so it is not closed in silence. */
 static int read_key(int fd, uint32_t number, Key **ret, Error *reterr)
 {
         _cleanup_(file_bytes_done) FileBytes bytes = {0};
@@ -251,6 +244,7 @@ static int look_at(const Ca *ca, int fd, const char *authority, int64_t now_usec
                 ObservedGeneration *generation = &observed->generations[i];
                 bool is_last = i + 1 == observed->n_generations;
 
+                /* No other CA is made while one is there, so the newest is the one that signs. */
                 generation->phase = is_last ? AUTHORITY_CURRENT : AUTHORITY_RETIRING;
                 r = fill_generation(fd, generation, reterr);
                 if (r >= 0 && is_last)
@@ -299,6 +293,7 @@ static int write_generation(int fd, const KeyText *key, const Minted *certificat
         char name[CA_NAME_MAX];
         int r;
 
+        /* The mark is last: it is there only beside a whole generation. */
         cert_add_pem(&pem, certificate->der, certificate->size);
         r = text_check(&pem, reterr);
         if (r >= 0)
@@ -364,6 +359,8 @@ int ca_make(const Ca *ca, const PolicyAuthority *authority, int64_t now_usec, in
 
         if (r < 0 || before.n_generations > 0)
                 return r;
+        /* The files are gone, but were they ever there? A second CA of that name would be trusted
+         * by none of those who trust the first. */
         r = ledger_summarize(ca->ledger, authority->name, 0, &known, reterr);
         if (r < 0)
                 return r;

@@ -24,7 +24,7 @@ typedef struct Ca {
 
 /* Opens STATE/ca, made where it is missing, and removes what a crash left half made. */
 int ca_open(int state_fd, Ledger *ledger, const Mint *mint, Ca *ret, Error *reterr);
-void ca_close(Ca *ca);
+void ca_close(Ca *ca); /* ledger and mint stay: they are the caller's */
 
 /* Reads the generations of an authority, in the order of their numbers; none on a blank slate. The
  * key of the current one is read too, to know that it is its key. */

@@ -63,6 +63,8 @@ static IssueCa *find_ca(IssueBatch *batch, const Ca *ca, const PolicyAuthority *
         return entry;
 }
 
+/* What the policy grants is looked at before the request's own bytes are: who asks for nothing that
+ * exists makes us compute nothing. The error is the item's. */
 static int make_item(IssueBatch *batch, IssueItem *item, const Ca *ca, const Policy *policy,
                      int64_t now_usec)
 {
@@ -101,6 +103,9 @@ static void check_room(IssueItem *item, size_t n_later, size_t *room)
         *room -= item->error.code == 0 ? needed : ISSUE_REFUSAL_MAX;
 }
 
+/* One entry for each certificate, so that one sync is enough for all. */
+_Static_assert((int)LEDGER_BATCH_MAX >= (int)WIRE_BATCH_MAX, "a batch fits into the ledger");
+
 static int enter(const IssueBatch *batch, Ledger *ledger, int64_t now_usec, Error *reterr)
 {
         LedgerEntry entries[WIRE_BATCH_MAX];
@@ -126,6 +131,7 @@ int issue_make(IssueBatch *batch, const Ca *ca, const Policy *policy, int64_t no
 {
         size_t room = WIRE_MESSAGE_MAX - 16; /* the reply's header */
 
+        /* Room is counted before the ledger is written: what is entered is also answered. */
         for (size_t i = 0; i < batch->n; i++) {
                 make_item(batch, &batch->items[i], ca, policy, now_usec);
                 check_room(&batch->items[i], batch->n - i - 1, &room);

@@ -35,6 +35,7 @@ int ledger_open(int directory_fd, Ledger **ret, Error *reterr)
                        O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (ledger->fd < 0)
                 return error_set(reterr, errno, "cannot open the ledger %s: %m", file_name);
+        /* A file that was just made is not there after a power cut, however well its bytes are. */
         r = fdio_sync(directory_fd, "the signer's state directory", reterr);
         if (r < 0)
                 return r;
@@ -110,6 +111,7 @@ int ledger_add(Ledger *ledger, const LedgerEntry *entries, size_t n, int64_t now
         r = fdio_write_all(ledger->fd, text_content(&text), text.size, "the ledger", reterr);
         if (r < 0)
                 return r;
+        /* The size is synced with the data: fdatasync(2) leaves out only the times. */
         if (fdatasync(ledger->fd) < 0)
                 return error_set(reterr, errno, "cannot sync the ledger: %m");
         return 0;
@@ -179,7 +181,10 @@ static bool read_line(FILE *file, char line[LEDGER_LINE_MAX], bool *ret_is_ours)
         return byte != EOF;
 }
 
-/* Calls visit for every whole line of ours until it returns other than 0, and returns that. */
+/* By an open file of its own, for the other one stands at its end and only appends. The file has no
+ * limit, its lines have: it is ours alone, and grows by one line a certificate.
+ *
+ * Calls visit for every whole line of ours until it returns other than 0, and returns that. */
 static int each_line(const Ledger *ledger, int (*visit)(const char *line, void *userdata),
                      void *userdata, Error *reterr)
 {

@@ -1,7 +1,8 @@
 /*
  * What was issued, for ever: an append-only file of JSON lines. A line is on disk before the
- * certificate that it tells of leaves the signer (DESIGN section 6, rule 10), so the file may tell
- * of certificates that nobody ever got, never the other way round.
+ * certificate that it tells of leaves the signer, so the file may tell of certificates that nobody
+ * ever got, never the other way round. That is how a CA whose files were lost is told from one that
+ * was never made, and how long its last leaf lives.
  *
  * A crash may leave the last line torn: it is ended with a newline before anything is added, so
  * that no line is ever glued to its rest. Readers skip a line that is not whole.

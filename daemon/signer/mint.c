@@ -75,6 +75,7 @@ int mint_issuer_new(Cert *certificate, Key *key, MintIssuer **ret, Error *reterr
 
         if (!cert_has_key(certificate, key))
                 return error_set(reterr, EINVAL, "the key is not the one of the certificate");
+        /* 1 is a CA by basicConstraints and keyUsage; the others are guesses for old forms. */
         if (X509_check_ca(certificate) != 1)
                 return error_set(reterr, EINVAL, "the certificate is not that of a CA");
         issuer = calloc(1, sizeof *issuer);
@@ -184,11 +185,14 @@ static int finish(X509 *certificate, X509_EXTENSION *const *extensions, size_t n
         Minted minted = {0};
         int r;
 
+        /* One that is NULL is not wanted: whether it could be made was looked at before. */
         for (size_t i = 0; i < n; i++)
                 if (extensions[i] && !X509_add_ext(certificate, extensions[i], -1))
                         return error_oom(reterr);
         if (!X509_sign(certificate, key, key_digest(key)))
                 return crypto_error(reterr, EIO, "cannot sign the certificate");
+        /* The facts are read from what was made, not from what was asked for: instants there are
+         * whole seconds, and the ledger tells what is in the certificate. */
         r = cert_facts(certificate, &minted.facts, reterr);
         if (r < 0)
                 return r;
@@ -215,6 +219,8 @@ int mint_authority(const Mint *mint, const PolicyAuthority *authority, uint32_t 
         r = profile_authority_subject(authority, number, key_id, &subject, reterr);
         if (r < 0)
                 return r;
+        /* RFC 5280 section 4.2.1.1 lets a self-signed certificate be without the issuer's
+         * identifier; with it all of ours have one shape. */
         own_id = extension_key_id(key_id, sizeof key_id);
         issuer_id = extension_issuer_key_id(key_id, sizeof key_id);
         if (!own_id || !issuer_id || !X509_set_subject_name(certificate, subject) ||
@@ -225,6 +231,7 @@ int mint_authority(const Mint *mint, const PolicyAuthority *authority, uint32_t 
                       key, ret, reterr);
 }
 
+/* By the caller's clock: nothing is signed that no reader with the same clock would accept. */
 static int check_issuer(const MintIssuer *issuer, int64_t now_usec, Error *reterr)
 {
         char a[CLOCK_TEXT_MAX], b[CLOCK_TEXT_MAX];
@@ -255,6 +262,8 @@ int mint_leaf(const Mint *mint, const MintIssuer *issuer, const PolicyCertificat
 
         if (r < 0)
                 return r;
+        /* A leaf that outlives its CA would be refused before its own end, and nobody would know
+         * from looking at it. */
         if (not_after > issuer->facts.not_after_usec)
                 not_after = issuer->facts.not_after_usec;
         r = begin(public_key, now_usec - backdate_usec, not_after, &certificate, key_id, reterr);

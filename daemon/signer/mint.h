@@ -21,25 +21,27 @@ typedef struct Minted {
         size_t size;
         CertFacts facts;
 } Minted;
+/* Frees the bytes; the structure is the caller's. */
 void minted_done(Minted *minted);
 
 int mint_new(Mint **ret, Error *reterr);
 Mint *mint_free(Mint *mint);
 DEFINE_CLEANUP(Mint *, mint_free);
 
-/* -EINVAL where the key is not the certificate's or the certificate is no CA's. Holds references to
- * both; the key is wiped when the last one goes. */
+/* Makes an issuer of a CA's certificate and key. -EINVAL where the key is not the certificate's or
+ * the certificate is no CA's. Holds references to both; the key is wiped when the last one goes. */
 int mint_issuer_new(Cert *certificate, Key *key, MintIssuer **ret, Error *reterr);
 MintIssuer *mint_issuer_free(MintIssuer *issuer);
 DEFINE_CLEANUP(MintIssuer *, mint_issuer_free);
 
-/* The self-signed certificate of a CA generation: valid from now - backdate for the authority's
- * lifetime from now. */
+/* The self-signed certificate of a CA generation: valid from now - backdate, for clocks that are
+ * behind, until now + the authority's lifetime. key signs it, and stays the caller's. */
 int mint_authority(const Mint *mint, const PolicyAuthority *authority, uint32_t number, Key *key,
                    int64_t now_usec, int64_t backdate_usec, Minted *ret, Error *reterr);
 
-/* A leaf as the policy wants it, for the public key. notAfter is clamped to the issuer's.
- * -EKEYEXPIRED where the issuer is not valid now. */
+/* A leaf as the policy wants it, for the public key: valid from now - backdate until now + its
+ * lifetime, or until the issuer's end where that comes first. -EKEYEXPIRED where the issuer is not
+ * valid now. */
 int mint_leaf(const Mint *mint, const MintIssuer *issuer, const PolicyCertificate *wanted,
               const Key *public_key, int64_t now_usec, int64_t backdate_usec, Minted *ret,
               Error *reterr);

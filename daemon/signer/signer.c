@@ -47,6 +47,7 @@ static void tell_made(const char *authority, const ObservedAuthority *observed)
                   until);
 }
 
+/* Closes the state, so that the next request tries again to open it. */
 static void signer_forget(Signer *signer)
 {
         ca_close(&signer->ca);
@@ -120,11 +121,9 @@ static int handle_authority(void *userdata, int fd, uint64_t tag, Message *reque
         Signer *signer = userdata;
         Error error = {0};
         const char *name = wire_get_text(request, POLICY_NAME_MAX);
-        uint8_t make = wire_get_u8(request);
+        bool make = wire_get_flag(request);
         int r = wire_end(request, &error);
 
-        if (r >= 0 && make > 1)
-                r = error_set(&error, EBADMSG, "make is %u, neither 0 nor 1", make);
         if (r >= 0)
                 r = program_policy(&signer->program, tag, &error);
         if (r >= 0)
@@ -151,6 +150,8 @@ static void tell_issued(const IssueItem *item)
                           item->minted.facts.serial);
 }
 
+/* The ledger is written and refusals are told before the reply is there: whatever becomes of us, no
+ * certificate is out that is not accounted for. */
 static int answer_issue(Signer *signer, uint64_t tag, Message *request, Message *reply,
                         Error *reterr)
 {
@@ -205,6 +206,8 @@ int main(int argc, char *argv[])
                 log_plain(LOG_ERR, "--state-dir is missing");
                 return EXIT_FAILURE;
         }
+        /* A second signer, or a state that cannot be read, is told at once; that there is none yet
+         * is no failure. */
         r = signer_open(&signer, false, &error);
         if (r < 0 && r != -ENOENT) {
                 log_plain(LOG_ERR, "%s", error.text);

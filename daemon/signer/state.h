@@ -1,5 +1,6 @@
 /*
- * The signer's state directory: made when a CA is, locked while the program runs.
+ * The signer's state directory: made when a CA is, locked while the program runs: whoever has
+ * the lock cleans up what a crash has left, and may.
  */
 #pragma once
 
@@ -7,7 +8,7 @@
 
 typedef struct State {
         int fd;
-        int lock_fd;
+        int lock_fd; /* the lock is held as long as it is open */
 } State;
 
 /* Opens the directory, made 0700 where it is missing and `make`, and takes DIR/lock, waiting at
