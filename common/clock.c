@@ -29,11 +29,13 @@ bool clock_is_synchronised(void)
 {
         struct timex timex = {0};
 
+        /* Where the call is not allowed (-1), nothing is known against the clock. */
         return adjtimex(&timex) != TIME_ERROR;
 }
 
 const char *clock_format(int64_t realtime_usec, char buffer[CLOCK_TEXT_MAX])
 {
+        /* Down also before 1970: division alone rounds towards zero. */
         int64_t seconds = realtime_usec / USEC_PER_SEC - (realtime_usec % USEC_PER_SEC < 0);
         time_t time = (time_t)seconds;
         struct tm tm;

@@ -69,12 +69,14 @@ int csr_parse(const void *der, size_t size, KeyType type, Key **ret_public_key, 
         Key *key;
         int r;
 
+        /* Bounded before libcrypto sees it: the bytes come from whoever asks. */
         if (size > CSR_MAX)
                 return error_set(reterr, EINVAL, "the request has %zu bytes, more than %d", size,
                                  CSR_MAX);
         request = d2i_X509_REQ(NULL, &position, (long)size);
         if (!request)
                 return crypto_error(reterr, EINVAL, "not a certificate request");
+        /* d2i reads one object and says nothing of what follows it. */
         if (position != (const unsigned char *)der + size)
                 return error_set(reterr, EINVAL, "bytes follow the certificate request");
         ERR_clear_error();

@@ -65,7 +65,7 @@ int error_prefix(Error *reterr, const char *format, ...)
         va_start(arguments, format);
         vsnprintf(prefix, sizeof prefix, format, arguments);
         va_end(arguments);
-        memcpy(text, reterr->text, sizeof text);
+        memcpy(text, reterr->text, sizeof text); /* snprintf() must not read where it writes */
         if (snprintf(reterr->text, sizeof reterr->text, "%s: %s", prefix, text) >=
             (int)sizeof reterr->text)
                 utf8_trim(reterr->text);
@@ -88,6 +88,7 @@ int errors_add(Errors *errors, const Error *error)
 {
         Error *items;
 
+        /* What cannot be kept is counted, so that a reading with errors never counts as good. */
         if (errors->n >= ERRORS_MAX) {
                 errors->omitted++;
                 return -error->code;

@@ -32,8 +32,9 @@ typedef struct Errors {
         size_t omitted;
 } Errors;
 
-/* Makes an error. Return -code, so that a caller can write `return error_set(...)`. A text that is
- * too long is cut at a whole UTF-8 character. errno is left alone. */
+/* Makes an error from a positive errno value. Returns -code, so that a caller can write
+ * `return error_set(...)`. A text that is too long is cut at a whole UTF-8 character. errno is left
+ * alone, so %m works; arguments must not point into reterr. */
 int error_set(Error *reterr, int code, const char *format, ...) _printf_(3, 4);
 int error_at(Error *reterr, int code, const char *file, unsigned line, unsigned column,
              const char *format, ...) _printf_(6, 7);
@@ -41,8 +42,8 @@ int error_at(Error *reterr, int code, const char *file, unsigned line, unsigned 
 /* Says that memory ran out; returns -ENOMEM. */
 int error_oom(Error *reterr);
 
-/* Puts "text: " in front of the sentence; returns -code of the error (-EIO where reterr is NULL).
- */
+/* Puts "text: " in front of the sentence; returns -code of the error. Where reterr is NULL there is
+ * no code to return, and it is -EIO: who needs the code returns its own. */
 int error_prefix(Error *reterr, const char *format, ...) _printf_(2, 3);
 
 /* Writes "file:line:col: sentence", or the sentence alone; returns buffer. */

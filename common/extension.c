@@ -21,6 +21,7 @@ X509_EXTENSION *extension_ca(bool is_ca)
                 return NULL;
         constraints->ca = is_ca ? 0xff : 0;
         if (is_ca) {
+                /* 0: it issues leaves, and a leaf can never pass for a CA below it. */
                 constraints->pathlen = ASN1_INTEGER_new();
                 if (!constraints->pathlen || !ASN1_INTEGER_set(constraints->pathlen, 0))
                         return NULL;
@@ -51,6 +52,7 @@ X509_EXTENSION *extension_key_usage(KeyType type)
         return usage(DIGITAL_SIGNATURE, is_rsa ? KEY_ENCIPHERMENT : DIGITAL_SIGNATURE);
 }
 
+/* One purpose alone: PostgreSQL and libpq check it, so a stolen client key serves nobody. */
 X509_EXTENSION *extension_purpose(PolicyUse use)
 {
         _cleanup_(EXTENDED_KEY_USAGE_freep) EXTENDED_KEY_USAGE *purposes = EXTENDED_KEY_USAGE_new();
@@ -121,7 +123,7 @@ bool extension_is_in(const X509 *certificate, int nid, const X509_EXTENSION *ext
 
         if (at < 0 || !extension)
                 return at < 0 && !extension;
-        if (X509_get_ext_by_NID(certificate, nid, at) >= 0)
+        if (X509_get_ext_by_NID(certificate, nid, at) >= 0) /* twice: RFC 5280 section 4.2 */
                 return false;
         found = X509_get_ext(certificate, at);
         return X509_EXTENSION_get_critical(found) == X509_EXTENSION_get_critical(extension) &&

@@ -89,7 +89,7 @@ int key_format(Key *key, KeyText *ret, Error *reterr)
         return 0;
 }
 
-/* Answers every question for a passphrase with "none". */
+/* Answers every question for a passphrase with "none": libcrypto would ask at the terminal. */
 static int no_passphrase(char *buffer, int size, int is_writing, void *userdata)
 {
         return -1;
@@ -122,6 +122,7 @@ static bool key_has_group(const Key *key, const char *group)
                strcmp(name, group) == 0;
 }
 
+/* RSA by the size of its modulus, a curve by its name. */
 bool key_is_type(const Key *key, KeyType type)
 {
         const KeyKind *kind = &kinds[type];
@@ -141,7 +142,7 @@ static const KeyKind *key_kind(const Key *key)
 
 /* The generic way: it builds an encoder and scans every provider, four times the cost of the whole
  * signature of a short certificate. Next to an RSA signature it does not matter. */
-static int put_encoded(const Key *key, X509_PUBKEY *spki, Error *reterr)
+static int put_rsa(const Key *key, X509_PUBKEY *spki, Error *reterr)
 {
         unsigned char *bytes = NULL;
         int size = i2d_PublicKey(key, &bytes);
@@ -189,7 +190,7 @@ int key_put_public(const Key *key, X509_PUBKEY *spki, Error *reterr)
         if (!kind)
                 return error_set(reterr, EINVAL, "the public key is of no type that is supported");
         return kind->point_size > 0 ? put_point(key, kind, spki, reterr)
-                                    : put_encoded(key, spki, reterr);
+                                    : put_rsa(key, spki, reterr);
 }
 
 const EVP_MD *key_digest(const Key *key)

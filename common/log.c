@@ -111,6 +111,7 @@ void log_event(int level, const char *message_id, const LogField *fields, const 
         if (vsnprintf(sentence, sizeof sentence, format, arguments) >= (int)sizeof sentence)
                 utf8_trim(sentence);
         va_end(arguments);
+        /* A journal that cannot be reached must not swallow what happened. */
         if (!log_journal || !to_journal(level, message_id, fields, sentence))
                 to_stderr(sentence);
         errno = saved;

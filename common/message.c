@@ -32,6 +32,7 @@ Message *message_free(Message *message)
 
 void wire_put_raw(Message *message, const void *bytes, size_t size)
 {
+        /* Never negative: size only grows by what fitted. */
         if (size > WIRE_MESSAGE_MAX - message->size) {
                 message->bad = true;
                 return;
@@ -104,6 +105,8 @@ size_t wire_room(const Message *message)
         return WIRE_MESSAGE_MAX - message->size;
 }
 
+/* The only place that moves on in a message, and so the only one that can read past its end. Once
+ * bad, all that follows is empty: a caller may read every field first and judge at wire_end(). */
 static const uint8_t *take(Message *message, size_t size)
 {
         const uint8_t *p;
@@ -178,6 +181,7 @@ const char *wire_get_text(Message *message, size_t max)
         size_t size;
         const uint8_t *p = wire_get_bytes(message, max + 1, &size);
 
+        /* One NUL, at the end: with another one inside, two readers could see two texts. */
         if (size == 0 || memchr(p, '\0', size) != p + size - 1) {
                 message->bad = true;
                 return "";

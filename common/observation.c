@@ -29,6 +29,8 @@ void observed_authority_done(ObservedAuthority *authority)
         *authority = (ObservedAuthority){0};
 }
 
+/* All zeros is "not looked at" for every kind of thing, so that what no worker answered for is
+ * unknown, and not absent. */
 static int allocate(uint64_t tag, size_t sets, size_t clusters, size_t authorities,
                     Observation **ret, Error *reterr)
 {
@@ -243,6 +245,8 @@ void observation_put_set(Message *message, const ObservedSet *set,
         put_problem(message, set->problem);
 }
 
+/* Every field is read whatever the earlier ones say, and the bundle is entered only from a good
+ * message: a peer that lies must not leave half of its words behind. */
 int observation_get_set(Message *message, Observation *observation, ObservedSet *ret, Error *reterr)
 {
         const uint8_t *anchors;
@@ -251,7 +255,7 @@ int observation_get_set(Message *message, Observation *observation, ObservedSet 
 
         *ret = (ObservedSet){0};
         ret->state = get_enum(message, SET_STATES);
-        ret->has_leaf = get_enum(message, 2);
+        ret->has_leaf = wire_get_flag(message);
         observation_get_facts(message, &ret->leaf);
         ret->key_made_usec = wire_get_i64(message);
         ret->refused_until_usec = wire_get_i64(message);
@@ -308,7 +312,7 @@ int observation_get_cluster(Message *message, ObservedCluster *ret, Error *reter
         ret->pid = wire_get_i64(message);
         ret->started_sec = wire_get_i64(message);
         observation_get_served(message, &ret->served);
-        ret->in_force_known = get_enum(message, 2);
+        ret->in_force_known = wire_get_flag(message);
         r = get_problem(message, &ret->override, reterr);
         if (r < 0)
                 return r;
@@ -354,6 +358,7 @@ int observation_get_authority(Message *message, ObservedAuthority *ret, Error *r
         int r = 0;
 
         *ret = (ObservedAuthority){.known = true};
+        /* Before anything is allocated for what a peer says there is. */
         if (n > OBSERVED_GENERATIONS_MAX) {
                 message->bad = true;
                 return 0;
@@ -363,7 +368,7 @@ int observation_get_authority(Message *message, ObservedAuthority *ret, Error *r
                 return error_oom(reterr);
         for (uint8_t i = 0; i < n && r >= 0; i++) {
                 r = get_generation(message, &ret->generations[i], reterr);
-                ret->n_generations = i + 1u;
+                ret->n_generations = i + 1u; /* also of one that is read in part: it is freed */
         }
         return r;
 }

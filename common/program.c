@@ -45,6 +45,7 @@ static void harden(void)
 {
         const struct rlimit none = {0};
 
+        /* Lowering one's own limit and giving up a right cannot fail. */
         setrlimit(RLIMIT_CORE, &none);
         prctl(PR_SET_DUMPABLE, 0);
         umask(077);
@@ -52,7 +53,7 @@ static void harden(void)
 
 int program_start(Program *program, const char *name, int argc, char *argv[])
 {
-        harden();
+        harden(); /* before anything is read that could end up in a core file */
         log_init(name);
         if (geteuid() == 0 || getuid() == 0) {
                 log_plain(LOG_ERR,

@@ -23,6 +23,7 @@ static bool reserve(Text *text, size_t size)
 
         if (text->failed)
                 return false;
+        /* A quarter, so that doubling cannot overflow below. */
         if (__builtin_add_overflow(text->size, size, &wanted) || wanted > SIZE_MAX / 4) {
                 text->failed = true;
                 return false;
@@ -98,7 +99,7 @@ int text_check(const Text *text, Error *reterr)
 
 int text_take(Text *text, char **ret, Error *reterr)
 {
-        text_add_bytes(text, "", 0);
+        text_add_bytes(text, "", 0); /* an empty text is a string as well, not NULL */
         if (text->failed) {
                 text_done(text);
                 return error_oom(reterr);
@@ -108,6 +109,8 @@ int text_take(Text *text, char **ret, Error *reterr)
         return 0;
 }
 
+/* Controls are escaped beyond what JSON asks for (DEL), since a status is also read on terminals.
+ */
 static void add_quoted(Text *text, const char *value)
 {
         const unsigned char *p = (const unsigned char *)value, *end = p + strlen(value);

@@ -1,3 +1,9 @@
+/*
+ * Every wait has a deadline, and every descriptor is treated as non-blocking (MSG_DONTWAIT),
+ * whoever made it: a peer that stops, or that sends half of what it should, costs its caller the
+ * time allowed and nothing else. A peer may lie, but a datagram is bounded by the buffer it is read
+ * into, and its fields by common/message.
+ */
 #include "common/wire.h"
 
 #include "common/clock.h"
@@ -62,6 +68,7 @@ int wire_receive(int fd, Message *message, int64_t deadline_usec, Error *reterr)
         message->size = message->position = 0;
         message->bad = false;
         for (;;) {
+                /* MSG_TRUNC gives the size that was sent: a cut message must not pass for one. */
                 ssize_t n = recv(fd, message->data, WIRE_MESSAGE_MAX, MSG_DONTWAIT | MSG_TRUNC);
                 int r;
 
@@ -206,7 +213,8 @@ int wire_accept(int listening_fd, int *ret_fd, uid_t *ret_uid, Error *reterr)
         return 0;
 }
 
-/* Answers one request. What is no request is answered too. */
+/* Answers one request. What is no request is answered too, so that its sender is told and does not
+ * wait for its deadline. */
 static int serve_one(int fd, const WireEntry *table, size_t n, void *userdata, Message *request,
                      Message *reply, Error *reterr)
 {
@@ -227,6 +235,7 @@ static int serve_one(int fd, const WireEntry *table, size_t n, void *userdata, M
         if (r >= 0 && reply->bad)
                 r = error_set(&error, EMSGSIZE, "the answer is too large");
         if (r < 0) {
+                /* A reply with the code 0 would mean success. */
                 if (error.code == 0)
                         error_set(&error, -r, "%s", strerror(-r));
                 wire_reply_error(reply, verb, &error);

@@ -87,24 +87,6 @@ static bool next_event(Reader *reader, yaml_event_t *ret)
         return true;
 }
 
-/* Whether UTF-8 text begins with a control character, or with one that is as bad: a separator that
- * some readers take for a line's end, a change of direction that shows other text than there is, or
- * what YAML cannot write but by an escape. */
-static bool is_control(const unsigned char *p)
-{
-        if (*p < 0x20 || *p == 0x7F)
-                return true;
-        if (p[0] == 0xC2)
-                return p[1] < 0xA0;
-        if (p[0] == 0xE2 && p[1] == 0x80)
-                return p[2] >= 0xA8 && p[2] <= 0xAE;
-        if (p[0] == 0xE2 && p[1] == 0x81)
-                return p[2] >= 0xA6 && p[2] <= 0xA9;
-        if (p[0] == 0xEF && p[1] == 0xBB)
-                return p[2] == 0xBF;
-        return p[0] == 0xEF && p[1] == 0xBF && p[2] >= 0xBE;
-}
-
 /* Moves the scalar's text out of an event; NULL and an error where it is not fit. */
 static char *take_text(Reader *reader, const yaml_event_t *event)
 {
@@ -113,7 +95,7 @@ static char *take_text(Reader *reader, const yaml_event_t *event)
         char *text;
 
         for (size_t i = 0; i < length; i++)
-                if (is_control(value + i)) {
+                if (yamlbytes_is_unfit(value + i)) {
                         tell_at(reader, &event->start_mark,
                                 value[i] == '\n'
                                         ? "a text of several lines. HINT: Write it on one line."

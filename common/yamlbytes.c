@@ -51,3 +51,19 @@ int yamlbytes_check(const char *file, const void *data, size_t size, Errors *err
         }
         return 0;
 }
+
+bool yamlbytes_is_unfit(const unsigned char *p)
+{
+        if (*p < 0x20 || *p == 0x7F)
+                return true;
+        if (p[0] == 0xC2) /* C1, U+0080 to U+009F */
+                return p[1] < 0xA0;
+        if (p[0] == 0xE2 && p[1] == 0x80) /* U+2028 and U+2029 end lines, to U+202E directions */
+                return p[2] >= 0xA8 && p[2] <= 0xAE;
+        if (p[0] == 0xE2 && p[1] == 0x81) /* U+2066 to U+2069, directions */
+                return p[2] >= 0xA6 && p[2] <= 0xA9;
+        if (p[0] == 0xEF && p[1] == 0xBB) /* U+FEFF, a byte order mark */
+                return p[2] == 0xBF;
+        /* U+FFFE and U+FFFF are no characters. */
+        return p[0] == 0xEF && p[1] == 0xBF && p[2] >= 0xBE;
+}
