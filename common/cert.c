@@ -46,19 +46,57 @@ int cert_list_add(CertList *list, Cert *cert, Error *reterr)
         return 0;
 }
 
+/* Where certificates that were parsed are kept, by the digest of their bytes: d2i_X509() decodes
+ * the public key by scanning all providers, and the same CA stands in every bundle. Of two in one
+ * place the newer is kept. */
+typedef struct Parsed {
+        uint8_t sha256[CERT_FINGERPRINT];
+        Cert *cert;
+} Parsed;
+
+enum { PARSED_PLACES = 1024 };
+
+static Parsed parsed[PARSED_PLACES];
+
+static Parsed *parsed_place(const uint8_t sha256[CERT_FINGERPRINT])
+{
+        uint32_t hash;
+
+        memcpy(&hash, sha256, sizeof hash);
+        return &parsed[hash % PARSED_PLACES];
+}
+
+static void parsed_keep(Parsed *place, const uint8_t sha256[CERT_FINGERPRINT], Cert *cert)
+{
+        X509_up_ref(cert);
+        cert_free(place->cert);
+        place->cert = cert;
+        memcpy(place->sha256, sha256, CERT_FINGERPRINT);
+}
+
 int cert_parse(const void *der, size_t size, Cert **ret, Error *reterr)
 {
         _cleanup_(cert_freep) Cert *cert = NULL;
         const unsigned char *position = der;
+        uint8_t sha256[CERT_FINGERPRINT];
+        Parsed *place;
 
         if (size > CERT_FILE_MAX)
                 return error_set(reterr, EINVAL, "not a certificate: %zu bytes", size);
+        cert_digest(der, size, sha256);
+        place = parsed_place(sha256);
+        if (place->cert && memcmp(place->sha256, sha256, sizeof sha256) == 0) {
+                X509_up_ref(place->cert);
+                *ret = place->cert;
+                return 0;
+        }
         cert = d2i_X509(NULL, &position, (long)size);
         if (!cert)
                 return crypto_error(reterr, EINVAL, "not a certificate");
         if (position != (const unsigned char *)der + size)
                 return error_set(reterr, EINVAL, "bytes follow the certificate");
         ERR_clear_error();
+        parsed_keep(place, sha256, cert);
         *ret = TAKE_PTR(cert);
         return 0;
 }

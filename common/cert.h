@@ -42,7 +42,8 @@ void cert_list_done(CertList *list);
 int cert_list_add(CertList *list, Cert *cert,
                   Error *reterr); /* takes the certificate, also on failure */
 
-/* DER. Trailing bytes are an error. */
+/* DER. Trailing bytes are an error. The same bytes may give the same certificate again: it is not
+ * to be changed. One thread alone. */
 int cert_parse(const void *der, size_t size, Cert **ret, Error *reterr);
 int cert_format(const Cert *cert, uint8_t **ret_der, size_t *ret_size, Error *reterr);
 

@@ -1,4 +1,4 @@
-"""How the source hangs together: what DESIGN promises about modules, libraries, clocks and size.
+"""How the source hangs together: modules and their levels, libraries, clocks and size.
 
 Every test reads the tree at PGCERTD_SOURCE (default: the parent of this directory); `linked` also
 needs the programs at PGCERTD_BUILD.
@@ -40,7 +40,8 @@ OWNERS = {
     "openssl/ssl.h": "daemon/worker/handshake",
     "openssl/": "common/crypto common/key common/cert common/crl common/csr common/extension "
                 "common/profile daemon/worker/generation daemon/worker/staging "
-                "daemon/worker/preflight daemon/worker/handshake daemon/signer/*",
+                "daemon/worker/preflight daemon/worker/handshake daemon/worker/pair "
+                "daemon/signer/*",
     "systemd/sd-journal.h": "common/log",
     "systemd/sd-event.h": "daemon/keeper daemon/control* daemon/pgcertd daemon/peer daemon/pass",
     "systemd/sd-daemon.h": "common/program daemon/pgcertd daemon/notify",

@@ -1,9 +1,9 @@
 #include "daemon/worker/generation.h"
 
-#include "common/key.h"
 #include "common/profile.h"
 #include "daemon/worker/adoption.h"
 #include "daemon/worker/anchors.h"
+#include "daemon/worker/pair.h"
 #include "daemon/worker/removal.h"
 #include "daemon/worker/service.h"
 #include "daemon/worker/staging.h"
@@ -113,7 +113,7 @@ static int parse_pair(const Look *look, ObservedSet *ret, Error *reterr)
         const PolicyCertificate *certificate = look->store.certificate;
         const FileBytes *file = look->files;
         _cleanup_(cert_list_done) CertList chain = {0};
-        _cleanup_(key_freep) Key *key = NULL;
+        bool is_pair;
         int r;
 
         r = cert_list_parse(file[POLICY_CERTIFICATE].data, file[POLICY_CERTIFICATE].size, &chain,
@@ -123,10 +123,11 @@ static int parse_pair(const Look *look, ObservedSet *ret, Error *reterr)
         if (r < 0)
                 return error_prefix(reterr, "%s", certificate->files[POLICY_CERTIFICATE]);
         ret->has_leaf = true;
-        r = key_parse(file[POLICY_KEY].data, file[POLICY_KEY].size, &key, reterr);
+        r = pair_check(file[POLICY_KEY].data, file[POLICY_KEY].size, chain.items[0], &is_pair,
+                       reterr);
         if (r < 0)
                 return error_prefix(reterr, "%s", certificate->files[POLICY_KEY]);
-        if (!cert_has_key(chain.items[0], key))
+        if (!is_pair)
                 return error_set(reterr, EINVAL, "the certificate in %s is not of the key in %s",
                                  certificate->files[POLICY_CERTIFICATE],
                                  certificate->files[POLICY_KEY]);

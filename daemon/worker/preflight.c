@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "daemon/worker/pair.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +18,6 @@ typedef struct Files {
         FileBytes bytes[POLICY_FILES];
         CertList chain;
         CertList bundle;
-        Key *key;
 } Files;
 
 static void files_done(Files *files)
@@ -26,7 +26,6 @@ static void files_done(Files *files)
                 file_bytes_done(&files->bytes[i]);
         cert_list_done(&files->chain);
         cert_list_done(&files->bundle);
-        files->key = key_free(files->key);
 }
 
 /* PostgreSQL and libpq agree: a key of root's may be read by its group, any other by its owner
@@ -80,14 +79,16 @@ static int parse_list(const PolicyCertificate *certificate, PolicyFile file, Fil
 static int parse_files(const PolicyCertificate *certificate, Files *files, Error *reterr)
 {
         const FileBytes *key = &files->bytes[POLICY_KEY];
+        bool is_pair;
         int r;
 
         r = parse_list(certificate, POLICY_CERTIFICATE, files, &files->chain, reterr);
         if (r == 0)
                 r = parse_list(certificate, POLICY_TRUST, files, &files->bundle, reterr);
-        if (r == 0 && (r = key_parse(key->data, key->size, &files->key, reterr)) < 0)
+        if (r == 0 &&
+            (r = pair_check(key->data, key->size, files->chain.items[0], &is_pair, reterr)) < 0)
                 error_prefix(reterr, "%s", certificate->files[POLICY_KEY]);
-        if (r == 0 && !cert_has_key(files->chain.items[0], files->key))
+        if (r == 0 && !is_pair)
                 r = error_set(reterr, EINVAL, "the first certificate in %s is not of the key in %s",
                               certificate->files[POLICY_CERTIFICATE],
                               certificate->files[POLICY_KEY]);

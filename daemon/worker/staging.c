@@ -2,6 +2,7 @@
 
 #include "common/csr.h"
 #include "common/key.h"
+#include "daemon/worker/pair.h"
 #include "daemon/worker/removal.h"
 
 #include <dirent.h>
@@ -94,6 +95,7 @@ static int keep_key(const Store *store, StagedKey *ret)
                 ret->key = key_free(ret->key);
                 return 0;
         }
+        pair_remember(ret->kept.data, ret->kept.size, ret->key);
         ret->made_usec = store->manifest.key_made_usec;
         return 1;
 }
@@ -110,7 +112,10 @@ static int choose_key(const Store *store, bool rekey, int64_t now_usec, StagedKe
         if (r < 0)
                 return r;
         ret->made_usec = now_usec;
-        return key_format(ret->key, &ret->made, reterr);
+        r = key_format(ret->key, &ret->made, reterr);
+        if (r == 0)
+                pair_remember(ret->made.data, ret->made.size, ret->key);
+        return r;
 }
 
 static int place_key(const Store *store, int fd, const StagedKey *key, Error *reterr)
@@ -215,14 +220,14 @@ static int check_pair(const Store *store, int fd, const CertList *chain, Error *
 {
         const char *name = store->certificate->files[POLICY_KEY];
         _cleanup_(file_bytes_done) FileBytes bytes = {0};
-        _cleanup_(key_freep) Key *key = NULL;
+        bool is_pair = false;
         int r = fdio_read(fd, name, STAGING_KEY_MAX, &bytes, reterr);
 
-        if (r == 0)
-                r = key_parse(bytes.data, bytes.size, &key, reterr);
+        if (r == 0 && chain->n > 0)
+                r = pair_check(bytes.data, bytes.size, chain->items[0], &is_pair, reterr);
         if (r < 0)
                 return r;
-        if (chain->n == 0 || !cert_has_key(chain->items[0], key))
+        if (!is_pair)
                 return error_set(reterr, EINVAL, "the certificate is not of the key in %s", name);
         return 0;
 }
