@@ -226,6 +226,38 @@ static void back_long_reason(void)
         back_of("client", 999);
 }
 
+static void adopt_of(const char *name, size_t size)
+{
+        ask(WIRE_ADOPT, name);
+        wire_put_raw(message, (uint8_t[CERT_FINGERPRINT]){0}, size);
+}
+
+static void adopt_foreign(void)
+{
+        adopt_of("foreign", CERT_FINGERPRINT);
+}
+
+static void adopt_cluster(void)
+{
+        adopt_of("main", CERT_FINGERPRINT);
+}
+
+static void adopt_short(void)
+{
+        adopt_of("client", CERT_FINGERPRINT - 1);
+}
+
+static void adopt_nothing(void)
+{
+        adopt_of("client", CERT_FINGERPRINT);
+}
+
+static void configure_odd(void)
+{
+        ask(WIRE_CONFIGURE, "main");
+        wire_put_u8(message, 3);
+}
+
 static void configure_others(void)
 {
         ask(WIRE_CONFIGURE, "others");
@@ -334,6 +366,11 @@ static const struct {
         {back_foreign, -EPERM},
         {back_nothing, -ENOENT},
         {back_long_reason, -EBADMSG},
+        {adopt_foreign, -EPERM},
+        {adopt_cluster, -EPERM},
+        {adopt_short, -EBADMSG},
+        {adopt_nothing, -ENOENT},
+        {configure_odd, -EBADMSG},
         {configure_others, -EPERM},
         {configure_certificate, -EPERM},
         {configure_trailing, -EBADMSG},

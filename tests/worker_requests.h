@@ -72,6 +72,12 @@ static void valid_prune(void)
         ask(WIRE_PRUNE, "server");
 }
 
+static void valid_adopt(void)
+{
+        ask(WIRE_ADOPT, "server");
+        wire_put_raw(message, (uint8_t[CERT_FINGERPRINT]){0}, CERT_FINGERPRINT);
+}
+
 static void valid_configure(void)
 {
         ask(WIRE_CONFIGURE, "main");
@@ -91,4 +97,4 @@ static void valid_login(void)
 
 static void (*const valid[])(void) = {valid_observe, valid_stage,     valid_fill, valid_publish,
                                       valid_back,    valid_configure, valid_load, valid_prove,
-                                      valid_login,   valid_prune};
+                                      valid_login,   valid_prune,     valid_adopt};
