@@ -24,7 +24,8 @@ LEVELS = [
     "common/csr common/extension common/profile common/policy* common/observation common/program",
     "daemon/clockstep daemon/repair daemon/memory daemon/step daemon/health daemon/proof "
     "daemon/issuer daemon/due daemon/draft daemon/plan daemon/historyline daemon/record "
-    "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/worker/* daemon/signer/*",
+    "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/worker/* "
+    "daemon/signer/*",
     "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/putback "
     "daemon/handover daemon/handing "
     "daemon/pass daemon/report* daemon/finding",
