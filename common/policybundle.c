@@ -41,6 +41,7 @@ static int compare(const void *a, const void *b)
         return (x->authority > y->authority) - (x->authority < y->authority);
 }
 
+/* By sorting all meetings at once: a set may meet many in many clusters. */
 static int collect(PolicyDraft *draft, Meetings *ret)
 {
         Policy *policy = draft->policy;

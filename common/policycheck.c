@@ -118,6 +118,8 @@ static void check_certificate(PolicyDraft *draft, const PolicyCertificate *certi
         check_files(draft, certificate, node);
 }
 
+/* Warnings alone: what is on this machine now may be otherwise when the policy is used, and each
+ * program sees it by its own rights. */
 static void check_cluster(PolicyDraft *draft, const PolicyCluster *cluster, YamlNode *node)
 {
         const YamlNode *place = yamlnode_find(node, "data_directory");

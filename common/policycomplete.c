@@ -19,6 +19,8 @@ static void complete_defaults(PolicyDefaults *defaults)
                 defaults->rekey_usec = USEC_PER_YEAR;
 }
 
+/* A certificate with a lifetime of its own has a third of that as its renew_before: the one from
+ * the defaults was meant for another lifetime, and might be longer than this one. */
 static void complete_spans(PolicyCertificate *certificate, const PolicyDefaults *defaults)
 {
         bool has_lifetime = certificate->lifetime_usec != 0;
@@ -80,6 +82,8 @@ static void *resolve(PolicyDraft *draft, PolicyKind kind, YamlNode *node, const 
         if (!node || node->is_told || node->kind != YAML_TEXT)
                 return NULL;
         found = policymodel_find(draft->policy, kind, node->text);
+        /* What a broken part of the policy may define is not missing; and past the errors that are
+         * kept, no search for the nearest name is worth its time. */
         if (found || draft->is_incomplete || draft->errors->n >= ERRORS_MAX)
                 return found;
         nearest = find_nearest(draft->policy, kind, node->text);

@@ -39,6 +39,7 @@ static bool is_fragment(const char *name)
 {
         size_t size = strlen(name), suffix = strlen(SUFFIX);
 
+        /* Hidden ones are what editors and package managers leave behind. */
         return name[0] != '.' && size > suffix && strcmp(name + size - suffix, SUFFIX) == 0;
 }
 
@@ -157,6 +158,8 @@ static uint64_t hash_sized(uint64_t state, const void *data, size_t size)
         return hash(hash(state, &length, sizeof length), data, size);
 }
 
+/* Names and lengths count, so that bytes which move from one file to the next change the tag. It is
+ * against skew between programs, not against attack. */
 uint64_t policyfiles_tag(const PolicyFiles *files)
 {
         uint64_t state = UINT64_C(0xCBF29CE484222325);

@@ -141,6 +141,8 @@ int policymodel_sort(Policy *policy, Error *reterr)
                 for (size_t i = 0; i < n; i++)
                         index[i] = (PolicyIndex){.name = *(char **)(objects + i * size),
                                                  .object = objects + i * size};
+                /* An index beside the objects: they stay in the order of the file, in which they
+                 * are shown, and their addresses stay. */
                 qsort(index, n, sizeof *index, compare_names);
                 free(policy->by_name[kind]);
                 policy->by_name[kind] = index;

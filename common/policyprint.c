@@ -16,6 +16,9 @@ static bool is_plain(const char *value)
                !yamlnode_is_ambiguous(value);
 }
 
+/* In double quotes only a quote and a backslash are special here: a policy has no control
+ * characters.
+ */
 static void add_value(Text *text, const char *value)
 {
         if (is_plain(value)) {

@@ -89,7 +89,8 @@ static void read_top(PolicyDraft *draft, YamlNode *root, YamlNode *first[POLICYK
                                            "is missing. HINT: Write version: 1.");
 }
 
-/* What fields hold before they are read. */
+/* What fields hold before they are read: where zero would mean something, a value that no key
+ * gives, so that "not written" can be told when defaults are filled in. */
 static void begin_object(PolicyDraft *draft, PolicyKind kind, size_t i)
 {
         Policy *policy = draft->policy;
@@ -163,7 +164,8 @@ static void read_group(PolicyDraft *draft, PolicyKind kind, YamlNode *group, siz
         }
 }
 
-/* Makes room for all objects of a kind, so that their addresses stay. */
+/* Makes room for all objects of a kind at once, so that their addresses stay: objects point to each
+ * other, and the index by name points to them. */
 static int make_room(PolicyDraft *draft, PolicyKind kind)
 {
         Policy *policy = draft->policy;

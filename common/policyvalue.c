@@ -200,6 +200,8 @@ void policyvalue_read_configuration(PolicyDraft *draft, const PolicyKey *key, Ya
         const char *slash;
         Error error;
 
+        /* A path, whose last part is a file's name: one that a directory of ours needs is refused
+         * wherever it lies, for a certificate's directory may be made there later. */
         policyvalue_read_path(draft, key, node, object);
         if (node->is_told || node->kind != YAML_TEXT)
                 return;
