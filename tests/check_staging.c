@@ -120,13 +120,15 @@ START_TEST(removes_what_an_earlier_try_left_and_nothing_else)
         ck_assert_uint_eq(publish(&t.policy, false, TEST_NOW), 2);
         ck_assert(!is_there("ssl/generation-1"));
         stage(&t.policy, false, TEST_NOW);
-        judge_run("echo mine >ssl/generation-3/mine; mkdir ssl/generation-4 ssl/generation-6; "
-                  "echo x >ssl/generation-6/x; ln -s generation-9 ssl/.current.0123456789abcdef; "
+        judge_run("echo mine >ssl/generation-3/mine; mkdir ssl/generation-4 ssl/generation-5 "
+                  "ssl/generation-6; : >ssl/generation-5/manifest; echo x >ssl/generation-6/x; ln "
+                  "-s generation-9 ssl/.current.0123456789abcdef; "
                   "ln -s away ssl/.other");
         ck_assert_uint_eq(publish(&t.policy, false, TEST_NOW), 7);
         ck_assert(is_there("ssl/generation-3/mine"));
         ck_assert(!is_there("ssl/generation-3/server.key"));
         ck_assert(!is_there("ssl/generation-4"));
+        ck_assert(!is_there("ssl/generation-5"));
         ck_assert(is_there("ssl/generation-6/x"));
         ck_assert_int_eq(judge_run("test -L ssl/.current.0123456789abcdef"), 256);
         ck_assert_int_eq(judge_run("test -L ssl/.other"), 0);

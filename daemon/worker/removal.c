@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 void removal_temporary(const Store *store)
 {
@@ -19,6 +20,18 @@ static int remove_name(int fd, const char *name, Error *reterr)
         if (!name || unlinkat(fd, name, 0) == 0 || errno == ENOENT || errno == EISDIR)
                 return 0;
         return error_set(reterr, errno, "cannot remove %s: %m", name);
+}
+
+/* A crash between making the manifest and writing it leaves it empty, and nothing beside it. There
+ * is nothing in it that could be lost, whoever made it. */
+static int remove_empty_manifest(int fd, Error *reterr)
+{
+        struct stat st;
+
+        if (fstatat(fd, MANIFEST_NAME, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+            st.st_size > 0)
+                return 0;
+        return remove_name(fd, MANIFEST_NAME, reterr);
 }
 
 /* Only a manifest of ours lets files be removed; an empty directory is what a crash right after
@@ -44,7 +57,7 @@ static int remove_files(const Store *store, int fd, Error *reterr)
         };
 
         if (r < 0)
-                return 0;
+                return remove_empty_manifest(fd, reterr);
         for (size_t i = 0; i < ELEMENTSOF(names) && r == 0; i++)
                 r = remove_name(fd, names[i], reterr);
         return r;
