@@ -283,15 +283,35 @@ class Results(Interface):
         policy = self.basic_policy(self.postgres())
         daemon = self.up(policy, 0)
         answer = json.loads(daemon.ctl("renew", "server", "--json").stdout)
+        serial = answer["certificates"][0].pop("serial")
+        self.assertEqual(serial.lstrip("0"), self.disk(daemon, "server")["serial"])
         self.assertEqual(answer, {"version": 1, "certificates": [{
-            "name": "server", "outcome": "renewed", "error": None,
-            "serial": self.disk(daemon, "server")["serial"]}]})
+            "name": "server", "outcome": "renewed", "error": None}]})
         answer = json.loads(daemon.ctl("--json", "renew", "--all").stdout)
         self.assertEqual([row["name"] for row in answer["certificates"]], ["server", "app"])
         self.assertEqual(json.loads(daemon.ctl("--json", "reload").stdout),
                          {"version": 1, "in_force": True})
         self.assertEqual(json.loads(daemon.ctl("renew", "--no-wait", "app", "--json").stdout),
                          {"version": 1, "queued": True})
+
+
+    def test_a_renewal_that_failed_is_not_told_as_well(self):
+        policy = self.basic_policy(self.postgres())
+        daemon = self.up(policy, 0)
+        before = self.disk(daemon, "server")
+        self.directory_of(policy, "server").chmod(0o500)
+        try:
+            done = daemon.ctl("renew", "server", check=False)
+            self.assertEqual(done.returncode, 2)
+            self.assertRegex(done.stdout, "^server: not renewed: .*Permission denied")
+            done = daemon.ctl("renew", "server", "--json", check=False)
+            row = json.loads(done.stdout)["certificates"][0]
+            self.assertEqual((done.returncode, row["outcome"], row["serial"]), (2, "failed", None))
+            self.assertIn("Permission denied", row["error"])
+        finally:
+            self.directory_of(policy, "server").chmod(0o755)
+        self.assertEqual(self.disk(daemon, "server"), before)
+        self.assertEqual(daemon.ctl("renew", "server").returncode, 0)
 
 
 class Health(Interface):
