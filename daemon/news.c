@@ -67,18 +67,28 @@ static void certificate_news(const State *state, size_t index, const PlanCertifi
                           certificate_state_name(now->state));
 }
 
-/* A cluster that is down or gone is not asked, so no step tells that it owes its proof. */
+/* What a look alone found, and no step tells: who overrides our settings, a proof that a cluster
+ * owes because it is down or gone. Where the row of its certificate says the same, that was told.
+ */
 static void cluster_news(const State *state, size_t index)
 {
         const PlanCluster *now = &state->plan->clusters[index];
-        const char *name = state->last_policy->clusters[index].name;
-        LogField fields[] = {{"PGCERTD_CLUSTER", name}, {NULL, NULL}};
+        const PolicyCluster *cluster = &state->last_policy->clusters[index];
+        const PlanCertificate *certificate =
+                &state->plan->certificates[cluster->certificate - state->last_policy->certificates];
+        LogField fields[] = {{"PGCERTD_CLUSTER", cluster->name}, {NULL, NULL}};
+        int level = now->health == HEALTH_CRITICAL ? LOG_ERR : LOG_WARNING;
 
-        if (now->proof == PROOF_OWED)
-                log_event(now->health == HEALTH_CRITICAL ? LOG_ERR : LOG_WARNING, EVENT_OWED,
-                          fields, "%s: the proof is owed: %s", name, now->error);
+        if (!now->error)
+                log_event(LOG_NOTICE, EVENT_RECOVERED, fields, "%s: %s again", cluster->name,
+                          cluster_proof_name(now->proof));
+        else if (is_trouble(certificate->state) && is_same(now->error, certificate->error))
+                return;
+        else if (now->proof == PROOF_OWED && !state->observation->clusters[index].override)
+                log_event(level, EVENT_OWED, fields, "%s: the proof is owed: %s", cluster->name,
+                          now->error);
         else
-                log_event(LOG_WARNING, EVENT_FAILED, fields, "%s: %s", name, now->error);
+                log_event(level, EVENT_FAILED, fields, "%s: %s", cluster->name, now->error);
 }
 
 void news_compare(const State *state, const Plan *before)
@@ -103,10 +113,11 @@ void news_compare(const State *state, const Plan *before)
                 const PlanCluster *now = &state->plan->clusters[i];
                 const PlanCluster *then =
                         before && i < before->n_clusters ? &before->clusters[i] : NULL;
+                const char *was = then && !then->is_told ? then->error : NULL;
 
-                if (!now->error || now->running ||
-                    state->memory->clusters[i].attempt.failures > 0 ||
-                    (then && is_same(then->error, now->error)))
+                /* A proof that was made since was told. */
+                if (now->is_told || is_same(was, now->error) ||
+                    (!now->error && now->proof != then->proof))
                         continue;
                 if (told++ < NEWS_MAX)
                         cluster_news(state, i);

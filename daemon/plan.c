@@ -250,6 +250,7 @@ static void fill_clusters(Work *work, Plan *plan)
                         .running = observed->state == CLUSTER_RUNNING,
                         .reachable = observed->served.outcome == HANDSHAKE_TLS ||
                                      observed->served.outcome == HANDSHAKE_PLAIN,
+                        .is_told = proof->is_told,
                         .error = TAKE_PTR(proof->error),
                 };
                 plan->health = health_worse(plan->health, proof->health);

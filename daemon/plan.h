@@ -27,6 +27,7 @@ typedef struct PlanCluster {
         Health health;
         bool running;
         bool reachable;
+        bool is_told; /* the error was told as it happened: a failed try, an unmet check */
         char *error;
 } PlanCluster;
 

@@ -263,6 +263,8 @@ int proof_make(const ProofInput *input, Proof *ret, Error *reterr)
         }
         if (input->held)
                 ret->configure = ret->load = ret->prove = ret->login = NULL;
+        ret->is_told = error && (error == input->held || error == input->memory->unusable ||
+                                 error == input->memory->attempt.error);
         ret->error = error ? strdup(error) : NULL;
         return error && !ret->error ? error_oom(reterr) : 0;
 }

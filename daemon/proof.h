@@ -41,6 +41,7 @@ typedef struct Proof {
         bool is_waiting; /* a step is due, but in back-off */
         bool is_left;    /* its configuration file was changed again after a repair: see repair.h */
         char *error;
+        bool is_told; /* the error was told as it happened */
         const char *configure;
         const char *load;
         const char *prove;

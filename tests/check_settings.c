@@ -126,7 +126,7 @@ START_TEST(tells_that_ours_is_not_included)
         postgres_start("");
         check_running();
         ck_assert(!result.included);
-        expect(NULL);
+        expect("PostgreSQL does not read our configuration HINT: Put the line include_if_exists");
 }
 END_TEST
 
@@ -186,7 +186,8 @@ START_TEST(asks_the_program_while_it_is_down)
         } table[] = {
                 {"", "", true, true, NULL},
                 {"rm pgcertd.conf", "", false, true, NULL},
-                {"sed -i /include_if/d $PGDATA/postgresql.conf", "", true, false, NULL},
+                {"sed -i /include_if/d $PGDATA/postgresql.conf", "", true, false,
+                 "PostgreSQL does not read our configuration"},
                 {"echo \"ssl_key_file = '/y'\" >>$PGDATA/postgresql.conf", "", true, true,
                  "ssl_key_file is set to '/y' elsewhere than in our configuration HINT: "},
                 {"", "-c ssl_ca_file=", true, true, "ssl_ca_file is set to '' elsewhere"},

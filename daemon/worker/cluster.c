@@ -198,14 +198,12 @@ static void tell_refusal(const PolicyCluster *cluster, const Postmaster *postmas
         Error error;
         int r = settings_check(cluster, postmaster, deadline, &settings, &error);
 
+        /* What was never read was not refused: with the old set it would be the same. */
+        if (r >= 0 && settings.override && !settings.included)
+                ret->outcome = PROVE_OWED;
         if (r >= 0 && (settings.override || settings.advice))
                 snprintf(ret->sentence, sizeof ret->sentence, "%s",
                          settings.override ? settings.override : settings.advice);
-        else if (r >= 0 && settings.known && !settings.included && cluster->configuration)
-                snprintf(ret->sentence, sizeof ret->sentence,
-                         "PostgreSQL does not read our configuration HINT: Put the line "
-                         "include_if_exists = '%s' at the end of postgresql.conf.",
-                         cluster->configuration);
         else if (serverlog_refusal(cluster->data_directory, postmaster, ret->sentence,
                                    sizeof ret->sentence))
                 return;

@@ -214,6 +214,36 @@ static const Word *find_override(const Words *words, Setting setting)
         return line->value ? line : NULL;
 }
 
+/* Whether a reload would leave all as wanted though our file is not read: somebody else's lines say
+ * the same. What is in force now may still be of our file, which is why it does not count. */
+static bool holds_without_file(const Wanted *wanted, const Words *words)
+{
+        static const char *const defaults[SETTINGS] = {"off", "server.crt", "server.key", ""};
+
+        for (Setting i = 0; i < SETTINGS; i++) {
+                const Word *in_force = &words->in_force[i], *line = &words->after[i];
+                const char *value = line->value ? line->value : defaults[i];
+
+                if (in_force->source && strcmp(in_force->source, "default") != 0 &&
+                    strcmp(in_force->source, "configuration file") != 0)
+                        value = in_force->value;
+                if (!is_wanted(wanted, i, value))
+                        return false;
+        }
+        return true;
+}
+
+static int tell_unread(const PolicyCluster *cluster, SettingsResult *ret, Error *reterr)
+{
+        if (asprintf(&ret->override,
+                     "PostgreSQL does not read our configuration HINT: Put the line "
+                     "include_if_exists = '%s' at the end of postgresql.conf.",
+                     cluster->configuration) >= 0)
+                return 0;
+        ret->override = NULL;
+        return error_oom(reterr);
+}
+
 static int judge(const PolicyCluster *cluster, const Wanted *wanted, char *rows,
                  SettingsResult *ret, Error *reterr)
 {
@@ -233,6 +263,8 @@ static int judge(const PolicyCluster *cluster, const Wanted *wanted, char *rows,
                 if (word && !is_wanted(wanted, i, word->value))
                         return tell(cluster, i, word, &ret->override, reterr);
         }
+        if (ret->known && !ret->included && !holds_without_file(wanted, &words))
+                return tell_unread(cluster, ret, reterr);
         return 0;
 }
 
@@ -260,8 +292,10 @@ static int check_down(const PolicyCluster *cluster, const Wanted *wanted, int64_
         }
         ret->known = true;
         ret->included = n_right > 0;
-        if (which == SETTINGS || !ret->included)
+        if (which == SETTINGS)
                 return 0;
+        if (!ret->included)
+                return tell_unread(cluster, ret, reterr);
         if (asprintf(&ret->override,
                      "%s is set to '%.200s' elsewhere than in our configuration HINT: Look for it "
                      "in postgresql.auto.conf and at the end of postgresql.conf.",
