@@ -2,8 +2,8 @@
  * pgcertctl: carries a command to pgcertd over its control socket and the answer back. It decides
  * nothing and forms nothing: pgcertd does, and says with which status to exit.
  *
- * What arrives is printed once nothing more comes for a moment, so that a pager that reads slowly
- * holds up this program and never pgcertd, which drops a client that does not take its output.
+ * What arrives is kept until the answer is over, and printed then: a pager that reads slowly holds
+ * up this program and never pgcertd, which drops a client that does not take its output.
  */
 #include "common/clock.h"
 #include "common/fdio.h"
@@ -24,7 +24,8 @@ enum { EXIT_UNKNOWN = 3 };
 #define RUNTIME_DIR "/run/pgcertd"
 #define CONNECT_TIMEOUT_USEC (5 * USEC_PER_SEC)
 #define ANSWER_TIMEOUT_USEC (30 * USEC_PER_SEC)
-#define MOMENT_USEC (250 * USEC_PER_MSEC)
+/* More than any answer has: pgcertd itself queues no more for one client. */
+enum { ANSWER_MAX = 64 << 20 };
 
 typedef struct Command {
         const char *name;
@@ -293,22 +294,15 @@ static int print_all(Answer *answer, Error *reterr)
         return r < 0 ? r : print(STDERR_FILENO, &answer->errors, reterr);
 }
 
-/* Receives until the end, and prints whenever nothing more comes for a moment. */
+/* Receives until the end. */
 static int receive_all(int fd, Message *message, bool is_patient, Answer *answer, Error *reterr)
 {
         int64_t timeout_usec = is_patient ? USEC_INFINITY : ANSWER_TIMEOUT_USEC;
         int r;
 
         while (!answer->is_over) {
-                bool has_output = answer->output.size > 0 || answer->errors.size > 0;
-
-                r = wire_receive(
-                        fd, message,
-                        usec_add(clock_boottime(), has_output ? MOMENT_USEC : timeout_usec),
-                        reterr);
-                if (r == -ETIMEDOUT && has_output)
-                        r = print_all(answer, reterr);
-                else if (r == -ETIMEDOUT)
+                r = wire_receive(fd, message, usec_add(clock_boottime(), timeout_usec), reterr);
+                if (r == -ETIMEDOUT)
                         return error_set(reterr, ETIMEDOUT,
                                          "pgcertd does not answer HINT: See journalctl -u pgcertd; "
                                          "PostgreSQL keeps serving what it has.");
@@ -319,6 +313,8 @@ static int receive_all(int fd, Message *message, bool is_patient, Answer *answer
                                          "done, pgcertctl status tells.");
                 else if (r >= 0)
                         r = take(message, answer, reterr);
+                if (r >= 0 && answer->output.size + answer->errors.size > ANSWER_MAX)
+                        r = error_set(reterr, EMSGSIZE, "the answer of pgcertd does not end");
                 if (r < 0)
                         return r;
         }
