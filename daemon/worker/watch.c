@@ -9,6 +9,9 @@
 
 #define OBSERVE_DEADLINE_USEC (20 * USEC_PER_SEC)
 #define STREAM_DEADLINE_USEC (30 * USEC_PER_SEC)
+/* pgcertd sends its messages in one go: one that says that more come and stays away would keep this
+ * worker from everybody else. */
+#define KNOWN_DEADLINE_USEC (5 * USEC_PER_SEC)
 
 /* The digests that pgcertd knows, by the index of their certificate. */
 typedef struct Known {
@@ -27,6 +30,7 @@ static int receive_known(const Policy *policy, int fd, Message *request, Known *
 {
         /* Each message but the last carries at least one digest. */
         size_t limit = policy->n_certificates + 1;
+        int64_t deadline = clock_boottime() + KNOWN_DEADLINE_USEC;
         WireVerb verb;
         uint64_t tag;
 
@@ -54,7 +58,7 @@ static int receive_known(const Policy *policy, int fd, Message *request, Known *
                 r = wire_end(request, reterr);
                 if (r < 0 || last)
                         return r;
-                r = wire_receive(fd, request, clock_boottime() + STREAM_DEADLINE_USEC, reterr);
+                r = wire_receive(fd, request, deadline, reterr);
                 if (r >= 0)
                         r = wire_get_request(request, &verb, &tag, reterr);
                 if (r < 0)
