@@ -9,7 +9,7 @@
 #include "daemon/issuer.h"
 #include "daemon/takeover.h"
 
-/* What a set's row says (INTERFACE: certificate states). */
+/* What a set's row says (the states of status --json). */
 typedef enum CertificateState {
         CERTIFICATE_OK,
         CERTIFICATE_DUE,     /* a step is due now */

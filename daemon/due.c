@@ -48,7 +48,7 @@ static const ObservedAuthority *authority_of(const DueInput *input,
         return &input->observation->authorities[authority - input->policy->authorities];
 }
 
-/* Rule 6: whether a leaf issued at at_usec would end later than the one on disk. Where the signer
+/* Whether a leaf issued at at_usec would end later than the one on disk. Where the signer
  * is silent, its CA is taken to last. */
 static bool ends_later(const DueInput *input, const PolicyCertificate *certificate,
                        const CertFacts *leaf, int64_t at_usec)

@@ -36,7 +36,8 @@ void due_done(Due *due);
 int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr);
 
 /* When the set on disk will be due by time, for a leaf's end or for its key's age; USEC_INFINITY
- * where nothing is planned: no leaf, or one as long as its CA (rule 6: it waits for the next). */
+ * where nothing is planned: no leaf, or one that ends with its CA: a new one would end no later, so
+ * it waits for the next CA instead of being renewed for ever. */
 int64_t due_at(const DueInput *input, size_t index);
 
 /* How a set that was published differs from what was published there, as a sentence; NULL where it

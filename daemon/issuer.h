@@ -1,6 +1,6 @@
 /*
- * Which authorities can sign now, and whether the signer knows who issued what is published
- * (DESIGN section 6, rule 10): a CA is made only on a blank slate, and a signer that is behind
+ * Which authorities can sign now, and whether the signer knows who issued what is published:
+ * a CA is made only on a blank slate, and a signer that is behind
  * what readers already hold issues nothing. Pure.
  */
 #pragma once

@@ -15,7 +15,7 @@
 #include <string.h>
 
 /* A plan in the making. */
-typedef struct Work {
+typedef struct Task {
         const PlanInput *input;
         DraftInput draft;
         Draft *drafts; /* in the order of the certificates */
@@ -23,9 +23,9 @@ typedef struct Work {
         bool *makes;   /* the authorities whose CA is made */
         char *doubt;   /* NULL, or why the clock is not believed */
         Steps steps;
-} Work;
+} Task;
 
-static void work_done(Work *work)
+static void task_done(Task *work)
 {
         for (size_t i = 0; work->drafts && i < work->input->policy->n_certificates; i++)
                 draft_done(&work->drafts[i]);
@@ -39,13 +39,13 @@ static void work_done(Work *work)
         free(work->doubt);
 }
 
-static int work_init(Work *work, const PlanInput *input, Error *reterr)
+static int task_init(Task *work, const PlanInput *input, Error *reterr)
 {
         const Policy *policy = input->policy;
         Text doubt = {0};
         int r;
 
-        *work = (Work){
+        *work = (Task){
                 .input = input,
                 .draft = {.due = {.policy = policy,
                                   .observation = input->observation,
@@ -105,13 +105,13 @@ static int plan_new(const Policy *policy, Plan **ret, Error *reterr)
         return 0;
 }
 
-static size_t set_of(const Work *work, const PolicyCertificate *certificate)
+static size_t set_of(const Task *work, const PolicyCertificate *certificate)
 {
         return (size_t)(certificate - work->input->policy->certificates);
 }
 
 /* What the clusters of each set say of it, in one go over the clusters. */
-static void look_at_clusters(Work *work)
+static void look_at_clusters(Task *work)
 {
         const Policy *policy = work->input->policy;
 
@@ -136,7 +136,7 @@ static void look_at_clusters(Work *work)
         }
 }
 
-static int look_at_issuers(Work *work, Error *reterr)
+static int look_at_issuers(Task *work, Error *reterr)
 {
         const PlanInput *input = work->input;
         _cleanup_(freep) bool *foreign = calloc(input->policy->n_certificates + 1, sizeof *foreign);
@@ -150,7 +150,7 @@ static int look_at_issuers(Work *work, Error *reterr)
                             &work->draft.issuers, reterr);
 }
 
-static int judge_sets(Work *work, Error *reterr)
+static int judge_sets(Task *work, Error *reterr)
 {
         const PlanInput *input = work->input;
 
@@ -173,7 +173,7 @@ static int judge_sets(Work *work, Error *reterr)
         return 0;
 }
 
-static bool is_issuing_client(const Work *work, const PolicyCluster *cluster)
+static bool is_issuing_client(const Task *work, const PolicyCluster *cluster)
 {
         for (size_t i = 0; i < cluster->n_as; i++)
                 if (work->drafts[set_of(work, cluster->as[i])].is_issuing)
@@ -181,7 +181,7 @@ static bool is_issuing_client(const Work *work, const PolicyCluster *cluster)
         return false;
 }
 
-static int judge_clusters(Work *work, Error *reterr)
+static int judge_clusters(Task *work, Error *reterr)
 {
         const PlanInput *input = work->input;
 
@@ -219,7 +219,7 @@ static int judge_clusters(Work *work, Error *reterr)
         return 0;
 }
 
-static int fill_certificates(Work *work, Plan *plan, Error *reterr)
+static int fill_certificates(Task *work, Plan *plan, Error *reterr)
 {
         for (size_t i = 0; i < plan->n_certificates; i++) {
                 DraftRow row;
@@ -238,7 +238,7 @@ static int fill_certificates(Work *work, Plan *plan, Error *reterr)
         return 0;
 }
 
-static void fill_clusters(Work *work, Plan *plan)
+static void fill_clusters(Task *work, Plan *plan)
 {
         for (size_t c = 0; c < plan->n_clusters; c++) {
                 const ObservedCluster *observed = &work->input->observation->clusters[c];
@@ -257,7 +257,7 @@ static void fill_clusters(Work *work, Plan *plan)
         }
 }
 
-static int fill_authorities(Work *work, Plan *plan, Error *reterr)
+static int fill_authorities(Task *work, Plan *plan, Error *reterr)
 {
         for (size_t a = 0; a < plan->n_authorities; a++) {
                 PlanAuthority *row = &plan->authorities[a];
@@ -278,7 +278,7 @@ static int fill_authorities(Work *work, Plan *plan, Error *reterr)
         return 0;
 }
 
-static int add_set_steps(Work *work, StepVerb verb, Error *reterr)
+static int add_set_steps(Task *work, StepVerb verb, Error *reterr)
 {
         for (size_t i = 0; i < work->input->policy->n_certificates; i++) {
                 const Draft *draft = &work->drafts[i];
@@ -304,7 +304,7 @@ static int add_set_steps(Work *work, StepVerb verb, Error *reterr)
 }
 
 /* The reasons stand in the order of their verbs. */
-static int add_cluster_steps(Work *work, StepVerb verb, Error *reterr)
+static int add_cluster_steps(Task *work, StepVerb verb, Error *reterr)
 {
         for (size_t c = 0; c < work->input->policy->n_clusters; c++) {
                 const Proof *proof = &work->proofs[c];
@@ -319,7 +319,7 @@ static int add_cluster_steps(Work *work, StepVerb verb, Error *reterr)
         return 0;
 }
 
-static int add_steps(Work *work, Error *reterr)
+static int add_steps(Task *work, Error *reterr)
 {
         int r = 0;
 
@@ -335,7 +335,7 @@ static int add_steps(Work *work, Error *reterr)
 
 /* What lies in the future. What is due now needs no wake-up: it is done, waits, or is held until
  * something changes. */
-static int fill_next(Work *work, Plan *plan, Error *reterr)
+static int fill_next(Task *work, Plan *plan, Error *reterr)
 {
         const PlanInput *input = work->input;
         const Policy *policy = input->policy;
@@ -368,7 +368,7 @@ static int fill_next(Work *work, Plan *plan, Error *reterr)
 int plan_make(const PlanInput *input, Plan **ret, Error *reterr)
 {
         _cleanup_(plan_freep) Plan *plan = NULL;
-        _cleanup_(work_done) Work work = {.input = input};
+        _cleanup_(task_done) Task work = {.input = input};
         int r;
 
         assert(input->observation->n_sets == input->policy->n_certificates);
@@ -377,7 +377,7 @@ int plan_make(const PlanInput *input, Plan **ret, Error *reterr)
         assert(input->memory->n_certificates == input->policy->n_certificates);
         r = plan_new(input->policy, &plan, reterr);
         if (r >= 0)
-                r = work_init(&work, input, reterr);
+                r = task_init(&work, input, reterr);
         if (r < 0)
                 return r;
         look_at_clusters(&work);

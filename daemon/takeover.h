@@ -1,5 +1,5 @@
 /*
- * Whether a set that somebody else made may be taken over (INTERFACE: ours, foreign, consent): only
+ * Whether a set that somebody else made may be taken over once the user consents: only
  * where no reader can tell the difference. The set that follows is signed by our CA and its bundle
  * holds our anchors alone, so whoever trusts another CA, or was signed by one, would be shut out.
  * Pure.

@@ -1,6 +1,6 @@
 /*
- * The files of one certificate: generations, `current`, and the names that readers know (DESIGN
- * section 5). Acts as the owner of the files and on what the policy gives to that owner, by
+ * The files of one certificate: generations, `current`, and the names that readers know.
+ * Acts as the owner of the files and on what the policy gives to that owner, by
  * directory descriptor, never through a link, never changing an existing file.
  *
  *   DIRECTORY/generation-7/{server.crt,server.key,root.crt,manifest}
