@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -20,6 +21,8 @@ extern char **environ;
 /* Workers and signers end when they were idle for 1 s. One that might be about to is left behind,
  * and a new one is started, long before a request could cross its end. */
 #define IDLE_USEC (500 * USEC_PER_MSEC)
+/* Ending takes a few milliseconds; the pause is what a pass may lose by not being told. */
+enum { END_TIMEOUT_MSEC = 2000, END_PAUSE_MSEC = 2 };
 
 static const char *program_name(PeerKind kind)
 {
@@ -31,14 +34,35 @@ void peers_init(Peers *peers, const PeerPlaces *places)
         *peers = (Peers){.places = *places, .lock = PTHREAD_MUTEX_INITIALIZER};
 }
 
+/* Whether the program ended within END_TIMEOUT_MSEC. */
+static bool has_ended(pid_t pid)
+{
+        for (int waited = 0; waited < END_TIMEOUT_MSEC; waited += END_PAUSE_MSEC) {
+                if (waitpid(pid, NULL, WNOHANG) != 0)
+                        return true;
+                poll(NULL, 0, END_PAUSE_MSEC);
+        }
+        return false;
+}
+
+/* A started program ends by itself once its connection is closed. One that is stopped, or at
+ * something that hangs, must not keep the pass, and with it pgcertd, from ending: it is killed, as
+ * it may be at any instant. What not even that ends (a dead file system) is left to init. */
+static void end_program(pid_t pid)
+{
+        if (has_ended(pid))
+                return;
+        kill(pid, SIGKILL);
+        has_ended(pid);
+}
+
 static Peer *peer_free(Peer *peer)
 {
         if (!peer)
                 return NULL;
         closep(&peer->fd);
-        /* A started program ends by itself once its connection is closed. */
-        while (peer->pid > 0 && waitpid(peer->pid, NULL, 0) < 0 && errno == EINTR)
-                ;
+        if (peer->pid > 0)
+                end_program(peer->pid);
         message_free(peer->message);
         free(peer->owner);
         free(peer);

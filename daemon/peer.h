@@ -45,7 +45,8 @@ typedef struct Peers {
 
 void peers_init(Peers *peers, const PeerPlaces *places);
 
-/* Ends every connection, waits for the programs that were started. */
+/* Ends every connection, and waits for the programs that were started: a few seconds for each at
+ * most, then it is killed. */
 void peers_done(Peers *peers);
 
 /* From another thread: connections are shut down, started programs are asked to end. */
