@@ -65,6 +65,7 @@ static int visit_temporary(const char *name, void *userdata, Error *reterr)
 int ca_open(int state_fd, Ledger *ledger, const Mint *mint, Ca *ret, Error *reterr)
 {
         _cleanup_(closep) int fd = -1;
+        struct stat stat;
         int r;
 
         if (mkdirat(state_fd, "ca", 0700) < 0 && errno != EEXIST)
@@ -75,7 +76,11 @@ int ca_open(int state_fd, Ledger *ledger, const Mint *mint, Ca *ret, Error *rete
         r = fdio_each_entry(fd, CA_AUTHORITIES_MAX, visit_temporary, &fd, reterr);
         if (r < 0)
                 return error_prefix(reterr, "the CAs");
-        r = fdio_sync(state_fd, "the signer's state directory", reterr);
+        if (fstat(fd, &stat) < 0)
+                return error_set(reterr, errno, "cannot look at the directory of the CAs: %m");
+        /* Before the first CA is made in it; a directory within counts as a link. */
+        if (stat.st_nlink <= 2)
+                r = fdio_sync(state_fd, "the signer's state directory", reterr);
         if (r < 0)
                 return r;
         *ret = (Ca){.fd = TAKE_FD(fd), .ledger = ledger, .mint = mint};

@@ -25,6 +25,7 @@ struct Ledger {
 int ledger_open(int directory_fd, Ledger **ret, Error *reterr)
 {
         _cleanup_(ledger_closep) Ledger *ledger = malloc(sizeof *ledger);
+        struct stat stat;
         int r;
 
         if (!ledger)
@@ -35,8 +36,11 @@ int ledger_open(int directory_fd, Ledger **ret, Error *reterr)
                        O_RDWR | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
         if (ledger->fd < 0)
                 return error_set(reterr, errno, "cannot open the ledger %s: %m", file_name);
-        /* A file that was just made is not there after a power cut, however well its bytes are. */
-        r = fdio_sync(directory_fd, "the signer's state directory", reterr);
+        if (fstat(ledger->fd, &stat) < 0)
+                return error_set(reterr, errno, "cannot look at the ledger %s: %m", file_name);
+        /* A file that was just made is not there after a power cut, however well its bytes are. One
+         * that holds something was looked after before its first line was written. */
+        r = stat.st_size > 0 ? 0 : fdio_sync(directory_fd, "the signer's state directory", reterr);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(ledger);
