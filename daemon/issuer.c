@@ -3,6 +3,7 @@
 #include "common/clock.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -111,6 +112,37 @@ static int64_t renew_at(const PolicyAuthority *authority, const ObservedAuthorit
                        : USEC_INFINITY;
 }
 
+/* Whether a value stands in a subject's line as it is: others are escaped there, which is the
+ * signer's business. */
+static bool is_plain(const char *value)
+{
+        return strspn(value,
+                      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 .-_") ==
+               strlen(value);
+}
+
+/* Whether the CA has the policy's subject, its generation added to the CN ("root G2 3f0d3aec").
+ * What cannot be compared counts as the same. */
+static bool has_subject(const PolicyAuthority *authority, const ObservedGeneration *generation)
+{
+        const PolicySubject *subject = &authority->subject;
+        _cleanup_(text_done) Text line = {0};
+
+        for (size_t i = 0; i < subject->n; i++) {
+                const PolicyAttribute *attribute = &subject->items[i];
+
+                if (!is_plain(attribute->value))
+                        return true;
+                text_addf(&line, "%s%s=%s", i > 0 ? ", " : "", attribute->type, attribute->value);
+                if (strcmp(attribute->type, "CN") != 0)
+                        continue;
+                text_addf(&line, " G%" PRIu32 " ", generation->number);
+                text_add_hex(&line, generation->facts.key_id, 4);
+        }
+        return subject->n == 0 || text_check(&line, NULL) < 0 ||
+               strcmp(text_content(&line), generation->subject) == 0;
+}
+
 static IssuerState judge(const Policy *policy, size_t index, const ObservedAuthority *observed,
                          const Slate *slate, int64_t now_usec, Text *text)
 {
@@ -137,6 +169,12 @@ static IssuerState judge(const Policy *policy, size_t index, const ObservedAutho
         if (now_usec >= renew_at(&policy->authorities[index], observed))
                 text_addf(text, "the CA of authority %s ends at %s and has to be replaced", name,
                           clock_format(current->facts.not_after_usec, at));
+        else if (!has_subject(&policy->authorities[index], current))
+                text_addf(text,
+                          "the policy wants another subject for authority %s than its CA has (%s): "
+                          "it would come with the next CA, which is not made yet HINT: Leave the "
+                          "subject as it was.",
+                          name, current->subject);
         return ISSUER_READY;
 }
 

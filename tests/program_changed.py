@@ -47,6 +47,24 @@ class Changed(Scene):
     def files(self, directory):
         return {p.name: p.read_bytes() for p in pathlib.Path(directory).iterdir() if p.is_file()}
 
+    def test_another_subject_of_the_ca_is_told_and_harms_nothing(self):
+        cluster, daemon = self.set_up()
+        before = self.disk(daemon, "server")
+
+        def edit(policy):
+            policy["authorities"]["main"]["subject"]["CN"] = "other"
+        self.change(daemon, edit)
+        wait_until(lambda: daemon.status()["authorities"]["main"]["error"], "it is told", 15)
+        self.assertIn("another subject", daemon.ctl("status", check=False).stdout)
+        self.settle(cluster, daemon, health=1)
+        self.assertEqual(self.disk(daemon, "server"), before)
+        cluster.psql(self.conninfo(daemon))
+
+        def restore(policy):
+            policy["authorities"]["main"]["subject"]["CN"] = "root"
+        self.change(daemon, restore)
+        self.settle(cluster, daemon)
+
     def test_a_renamed_certificate_is_kept(self):
         cluster, daemon = self.set_up()
         before, generation = self.disk(daemon, "server"), daemon.generation("server")
