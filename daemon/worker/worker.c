@@ -46,6 +46,23 @@ static int find_cluster(Worker *worker, Message *request, const PolicyCluster **
         return 0;
 }
 
+/* How a request about one object begins: judged by the sender's policy, and granted. */
+static int begin_certificate(Worker *worker, uint64_t tag, Message *request,
+                             const PolicyCertificate **ret, Error *reterr)
+{
+        int r = program_policy(&worker->program, tag, reterr);
+
+        return r < 0 ? r : find_certificate(worker, request, ret, reterr);
+}
+
+static int begin_cluster(Worker *worker, uint64_t tag, Message *request, const PolicyCluster **ret,
+                         Error *reterr)
+{
+        int r = program_policy(&worker->program, tag, reterr);
+
+        return r < 0 ? r : find_cluster(worker, request, ret, reterr);
+}
+
 /* A deadline from a timeout that a peer sent: bounded. */
 static int64_t get_deadline(Message *request)
 {
@@ -76,10 +93,8 @@ static int on_stage(void *userdata, int fd, uint64_t tag, Message *request, Mess
         uint32_t generation;
         size_t csr_size;
         bool rekey;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_certificate(worker, tag, request, &certificate, reterr);
 
-        if (r >= 0)
-                r = find_certificate(worker, request, &certificate, reterr);
         if (r < 0)
                 return r;
         rekey = wire_get_flag(request);
@@ -122,10 +137,8 @@ static int on_fill(void *userdata, int fd, uint64_t tag, Message *request, Messa
         const PolicyCertificate *certificate;
         _cleanup_(cert_list_done) CertList chain = {0}, bundle = {0};
         uint32_t generation;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_certificate(worker, tag, request, &certificate, reterr);
 
-        if (r >= 0)
-                r = find_certificate(worker, request, &certificate, reterr);
         if (r < 0)
                 return r;
         generation = wire_get_u32(request);
@@ -224,10 +237,8 @@ static int on_back(void *userdata, int fd, uint64_t tag, Message *request, Messa
         uint8_t served[CERT_FINGERPRINT];
         uint32_t generation = 0;
         const char *reason;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_certificate(worker, tag, request, &certificate, reterr);
 
-        if (r >= 0)
-                r = find_certificate(worker, request, &certificate, reterr);
         if (r < 0)
                 return r;
         wire_get_raw(request, served, sizeof served);
@@ -248,10 +259,8 @@ static int on_adopt(void *userdata, int fd, uint64_t tag, Message *request, Mess
         const PolicyCertificate *certificate;
         uint8_t leaf[CERT_FINGERPRINT];
         uint32_t generation;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_certificate(worker, tag, request, &certificate, reterr);
 
-        if (r >= 0)
-                r = find_certificate(worker, request, &certificate, reterr);
         if (r < 0)
                 return r;
         wire_get_raw(request, leaf, sizeof leaf);
@@ -269,10 +278,8 @@ static int on_configure(void *userdata, int fd, uint64_t tag, Message *request, 
         Worker *worker = userdata;
         const PolicyCluster *cluster;
         uint8_t wanted;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_cluster(worker, tag, request, &cluster, reterr);
 
-        if (r >= 0)
-                r = find_cluster(worker, request, &cluster, reterr);
         if (r < 0)
                 return r;
         wanted = wire_get_u8(request);
@@ -294,10 +301,8 @@ static int on_load(void *userdata, int fd, uint64_t tag, Message *request, Messa
         Worker *worker = userdata;
         const PolicyCluster *cluster;
         int64_t pid, started_sec;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_cluster(worker, tag, request, &cluster, reterr);
 
-        if (r >= 0)
-                r = find_cluster(worker, request, &cluster, reterr);
         if (r >= 0)
                 r = wire_end(request, reterr);
         if (r >= 0)
@@ -317,10 +322,8 @@ static int on_prove(void *userdata, int fd, uint64_t tag, Message *request, Mess
         uint8_t leaf[CERT_FINGERPRINT];
         ProveResult result = {0};
         int64_t deadline;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_cluster(worker, tag, request, &cluster, reterr);
 
-        if (r >= 0)
-                r = find_cluster(worker, request, &cluster, reterr);
         if (r < 0)
                 return r;
         wire_get_raw(request, leaf, sizeof leaf);
@@ -343,10 +346,8 @@ static int on_login(void *userdata, int fd, uint64_t tag, Message *request, Mess
         const PolicyCluster *cluster;
         LoginResult result = {0};
         int64_t deadline;
-        int r = program_policy(&worker->program, tag, reterr);
+        int r = begin_cluster(worker, tag, request, &cluster, reterr);
 
-        if (r >= 0)
-                r = find_cluster(worker, request, &cluster, reterr);
         if (r < 0)
                 return r;
         deadline = get_deadline(request);
