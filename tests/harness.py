@@ -20,6 +20,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -122,9 +123,12 @@ def run(*arguments, check=True, timeout=60, **more):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below what the kernel gives to outgoing connections, which could take it meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(10240, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 # Certificates, as openssl sees them.
