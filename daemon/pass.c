@@ -33,7 +33,6 @@ static int make_plan(Work *work, Plan **ret, Error *reterr)
                 .now_usec = clock_realtime(),
                 .boot_usec = clock_boottime(),
                 .host = work->input.host,
-                .held = work->input.held,
                 .check_all = work->input.mode == WORK_CHECK,
         };
 

@@ -33,7 +33,6 @@ typedef struct WorkInput {
         WorkMode mode;
         PeerPlaces places;
         const char *host;
-        const char *held;            /* see PlanInput */
         const Observation *known;    /* of an earlier pass; NULL for none. It is copied */
         const Memory *memory;        /* it is copied, */
         const Policy *memory_policy; /* and carried over from the policy that it was made for */
