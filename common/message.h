@@ -15,7 +15,8 @@
  *   Replies: a stream, see observation.h.
  * - STAGE: certificate text, rekey u8. Reply: generation u32, csr bytes.
  * - FILL: certificate text, generation u32, leaf bytes, n u8 and n bytes of the chain, n u8 and n
- *   bytes of the bundle, all DER. Reply: nothing.
+ *   bytes of the bundle, all DER. An empty leaf, with n 0: the published certificate file stays as
+ *   it is. Reply: nothing.
  * - PUBLISH: (certificate text, retry u8)*. Replies, a stream: (1 u8, certificate text, code u32,
  *   sentence text, generation u32, facts of the leaf)*, then 0 u8; code is a positive errno, 0 for
  *   done.
@@ -27,7 +28,18 @@
  * - LOGIN: cluster text, timeout_usec i64. Reply: outcome u8, sentence text.
  * - BACK: certificate text, served leaf raw 32, reason text. Reply: generation u32.
  * - PRUNE: (certificate text)*. Reply: nothing.
- * - AUTHORITY: authority text, make u8. Reply: see observation_put_authority().
+ * - AUTHORITY: authority text, make u8 (0: only look; on a blank slate, 1: make a first CA that
+ *   signs at once, or import the one of `adopt:`; 2: make it as the next one, to be trusted first),
+ *   n u8 and n times (key id raw 20, not_after i64): the latest end of a leaf that was seen of each
+ *   generation. Reply: see authority_put().
+ * - PREPARE: authority text. The next generation and its cross-certificate are made where there is
+ *   none. Reply: as AUTHORITY.
+ * - ANNOUNCE: authority text, generation u32: it is in every bundle now. Reply: as AUTHORITY.
+ * - ACTIVATE: authority text, generation u32: it signs from now on. Reply: as AUTHORITY.
+ * - RETIRE: authority text, generation u32: it is trusted no longer. Reply: as AUTHORITY.
+ * - EMERGENCY: authority text, generation u32, the one whose key was stolen: a fresh generation
+ *   signs at once. Reply: as AUTHORITY. Each of these five is idempotent, and refused (-EAGAIN)
+ *   before the signer's own clock and ledger allow it.
  * - ISSUE: (certificate text, csr bytes)*. Reply: (certificate text, code u32, sentence text, leaf
  *   bytes, facts)*.
  * - CONTROL: flags u8, command text, (argument text)*. Replies: a stream, see wire_control.h.
@@ -61,6 +73,11 @@ typedef enum WireVerb {
         /* to the signer */
         WIRE_AUTHORITY = 32, /* an authority's generations; made first if asked and blank */
         WIRE_ISSUE,          /* certificates for (name, CSR) */
+        WIRE_PREPARE,        /* the next generation of a CA */
+        WIRE_ANNOUNCE,       /* it is in every bundle */
+        WIRE_ACTIVATE,       /* it signs */
+        WIRE_RETIRE,         /* a former one is trusted no longer */
+        WIRE_EMERGENCY,      /* the current one was stolen */
         /* to pgcertd from pgcertctl */
         WIRE_CONTROL = 64,
 } WireVerb;

@@ -18,17 +18,6 @@ void observed_cluster_done(ObservedCluster *cluster)
         *cluster = (ObservedCluster){0};
 }
 
-void observed_authority_done(ObservedAuthority *authority)
-{
-        for (size_t i = 0; i < authority->n_generations; i++) {
-                free(authority->generations[i].subject);
-                free(authority->generations[i].der);
-        }
-        free(authority->generations);
-        free(authority->problem);
-        *authority = (ObservedAuthority){0};
-}
-
 /* All zeros is "not looked at" for every kind of thing, so that what no worker answered for is
  * unknown, and not absent. */
 static int allocate(uint64_t tag, size_t sets, size_t clusters, size_t authorities,
@@ -67,7 +56,7 @@ Observation *observation_free(Observation *observation)
         for (size_t i = 0; observation->clusters && i < observation->n_clusters; i++)
                 observed_cluster_done(&observation->clusters[i]);
         for (size_t i = 0; observation->authorities && i < observation->n_authorities; i++)
-                observed_authority_done(&observation->authorities[i]);
+                authority_done(&observation->authorities[i]);
         for (size_t i = 0; i < observation->n_bundles; i++)
                 free(observation->bundles[i].anchors);
         free(observation->sets);
@@ -83,31 +72,6 @@ static bool copy_text(const char *from, char **ret)
 {
         *ret = from ? strdup(from) : NULL;
         return !from || *ret;
-}
-
-static bool copy_authority(const ObservedAuthority *from, ObservedAuthority *ret)
-{
-        ret->known = from->known;
-        if (!copy_text(from->problem, &ret->problem))
-                return false;
-        ret->generations = calloc(from->n_generations + 1, sizeof *ret->generations);
-        if (!ret->generations)
-                return false;
-        for (size_t i = 0; i < from->n_generations; i++) {
-                const ObservedGeneration *a = &from->generations[i];
-                ObservedGeneration *b = &ret->generations[i];
-
-                *b = (ObservedGeneration){.number = a->number,
-                                          .phase = a->phase,
-                                          .facts = a->facts,
-                                          .der_size = a->der_size};
-                ret->n_generations = i + 1;
-                b->der = malloc(a->der_size + 1);
-                if (!b->der || !copy_text(a->subject, &b->subject))
-                        return false;
-                memcpy(b->der, a->der, a->der_size);
-        }
-        return true;
 }
 
 int observation_copy(const Observation *from, Observation **ret, Error *reterr)
@@ -134,19 +98,11 @@ int observation_copy(const Observation *from, Observation **ret, Error *reterr)
                 whole &= copy_text(from->clusters[i].problem, &to->clusters[i].problem);
         }
         for (size_t i = 0; i < from->n_authorities; i++)
-                whole &= copy_authority(&from->authorities[i], &to->authorities[i]);
+                whole &= authority_copy(&from->authorities[i], &to->authorities[i], NULL) >= 0;
         if (!whole)
                 return error_oom(reterr);
         *ret = TAKE_PTR(to);
         return 0;
-}
-
-const ObservedGeneration *observed_authority_current(const ObservedAuthority *authority)
-{
-        for (size_t i = 0; i < authority->n_generations; i++)
-                if (authority->generations[i].phase == AUTHORITY_CURRENT)
-                        return &authority->generations[i];
-        return NULL;
 }
 
 int observation_bundle(Observation *observation, const uint8_t (*anchors)[CERT_KEY_ID], size_t n,
@@ -176,27 +132,6 @@ int observation_bundle(Observation *observation, const uint8_t (*anchors)[CERT_K
         *ret = (uint32_t)observation->n_bundles;
         bundles[observation->n_bundles++] = (ObservedBundle){.n = n, .anchors = copy};
         return 0;
-}
-
-void observation_put_facts(Message *message, const CertFacts *facts)
-{
-        wire_put_i64(message, facts->not_before_usec);
-        wire_put_i64(message, facts->not_after_usec);
-        wire_put_text(message, facts->serial);
-        wire_put_raw(message, facts->sha256, sizeof facts->sha256);
-        wire_put_raw(message, facts->key_id, sizeof facts->key_id);
-        wire_put_raw(message, facts->issuer_key_id, sizeof facts->issuer_key_id);
-}
-
-void observation_get_facts(Message *message, CertFacts *ret)
-{
-        *ret = (CertFacts){0};
-        ret->not_before_usec = wire_get_i64(message);
-        ret->not_after_usec = wire_get_i64(message);
-        strcpy(ret->serial, wire_get_text(message, CERT_SERIAL_MAX - 1));
-        wire_get_raw(message, ret->sha256, sizeof ret->sha256);
-        wire_get_raw(message, ret->key_id, sizeof ret->key_id);
-        wire_get_raw(message, ret->issuer_key_id, sizeof ret->issuer_key_id);
 }
 
 /* A value below limit; anything else marks the message bad. */
@@ -234,7 +169,7 @@ void observation_put_set(Message *message, const ObservedSet *set,
 {
         wire_put_u8(message, set->state);
         wire_put_u8(message, set->has_leaf);
-        observation_put_facts(message, &set->leaf);
+        authority_put_facts(message, &set->leaf);
         wire_put_i64(message, set->key_made_usec);
         wire_put_i64(message, set->refused_until_usec);
         wire_put_raw(message, set->digest, sizeof set->digest);
@@ -256,7 +191,7 @@ int observation_get_set(Message *message, Observation *observation, ObservedSet 
         *ret = (ObservedSet){0};
         ret->state = get_enum(message, SET_STATES);
         ret->has_leaf = wire_get_flag(message);
-        observation_get_facts(message, &ret->leaf);
+        authority_get_facts(message, &ret->leaf);
         ret->key_made_usec = wire_get_i64(message);
         ret->refused_until_usec = wire_get_i64(message);
         wire_get_raw(message, ret->digest, sizeof ret->digest);
@@ -277,7 +212,7 @@ void observation_put_served(Message *message, const Served *served)
 {
         wire_put_u8(message, served->outcome);
         wire_put_u32(message, served->chain);
-        observation_put_facts(message, &served->leaf);
+        authority_put_facts(message, &served->leaf);
         wire_put_text(message, served->protocol);
 }
 
@@ -286,7 +221,7 @@ void observation_get_served(Message *message, Served *ret)
         *ret = (Served){0};
         ret->outcome = get_enum(message, HANDSHAKE_OUTCOMES);
         ret->chain = wire_get_u32(message);
-        observation_get_facts(message, &ret->leaf);
+        authority_get_facts(message, &ret->leaf);
         strcpy(ret->protocol, wire_get_text(message, OBSERVED_PROTOCOL_MAX - 1));
 }
 
@@ -317,58 +252,4 @@ int observation_get_cluster(Message *message, ObservedCluster *ret, Error *reter
         if (r < 0)
                 return r;
         return get_problem(message, &ret->problem, reterr);
-}
-
-void observation_put_authority(Message *message, const ObservedAuthority *authority)
-{
-        wire_put_u8(message, (uint8_t)authority->n_generations);
-        for (size_t i = 0; i < authority->n_generations; i++) {
-                const ObservedGeneration *generation = &authority->generations[i];
-
-                wire_put_u32(message, generation->number);
-                wire_put_u8(message, generation->phase);
-                observation_put_facts(message, &generation->facts);
-                wire_put_text(message, generation->subject);
-                wire_put_bytes(message, generation->der, generation->der_size);
-        }
-}
-
-static int get_generation(Message *message, ObservedGeneration *ret, Error *reterr)
-{
-        const uint8_t *der;
-        const char *subject;
-
-        *ret = (ObservedGeneration){.number = wire_get_u32(message)};
-        ret->phase = get_enum(message, AUTHORITY_PHASES);
-        observation_get_facts(message, &ret->facts);
-        subject = wire_get_text(message, OBSERVED_PROBLEM_MAX);
-        if (!copy_text(subject, &ret->subject))
-                return error_oom(reterr);
-        der = wire_get_bytes(message, WIRE_MESSAGE_MAX, &ret->der_size);
-        ret->der = malloc(ret->der_size + 1);
-        if (!ret->der)
-                return error_oom(reterr);
-        memcpy(ret->der, der, ret->der_size);
-        return 0;
-}
-
-int observation_get_authority(Message *message, ObservedAuthority *ret, Error *reterr)
-{
-        uint8_t n = wire_get_u8(message);
-        int r = 0;
-
-        *ret = (ObservedAuthority){.known = true};
-        /* Before anything is allocated for what a peer says there is. */
-        if (n > OBSERVED_GENERATIONS_MAX) {
-                message->bad = true;
-                return 0;
-        }
-        ret->generations = calloc(n + 1u, sizeof *ret->generations);
-        if (!ret->generations)
-                return error_oom(reterr);
-        for (uint8_t i = 0; i < n && r >= 0; i++) {
-                r = get_generation(message, &ret->generations[i], reterr);
-                ret->n_generations = i + 1u; /* also of one that is read in part: it is freed */
-        }
-        return r;
 }

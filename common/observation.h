@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "common/cert.h"
+#include "common/authority.h"
 #include "common/policy.h"
 #include "common/wire.h"
 
@@ -105,32 +105,6 @@ typedef struct ObservedCluster {
         char *problem;  /* NULL, or a sentence */
 } ObservedCluster;
 
-typedef enum AuthorityPhase {
-        AUTHORITY_NEXT,
-        AUTHORITY_CURRENT,
-        AUTHORITY_RETIRING,
-        AUTHORITY_PHASES,
-} AuthorityPhase;
-
-/* One generation of a CA: its certificate is public, its key stays with the signer. */
-typedef struct ObservedGeneration {
-        uint32_t number;
-        uint8_t phase; /* AuthorityPhase */
-        CertFacts facts;
-        char *subject; /* as one line */
-        uint8_t *der;
-        size_t der_size;
-} ObservedGeneration;
-
-enum { OBSERVED_GENERATIONS_MAX = 16 };
-
-typedef struct ObservedAuthority {
-        bool known;                      /* the signer answered */
-        ObservedGeneration *generations; /* none: a blank slate */
-        size_t n_generations;
-        char *problem; /* NULL, or why the signer did not answer */
-} ObservedAuthority;
-
 typedef struct Observation {
         uint64_t tag; /* of the policy it was made with */
         ObservedSet *sets;
@@ -151,10 +125,6 @@ int observation_copy(const Observation *from, Observation **ret, Error *reterr);
 
 void observed_set_done(ObservedSet *set);
 void observed_cluster_done(ObservedCluster *cluster);
-void observed_authority_done(ObservedAuthority *authority);
-
-/* The generation that signs now; NULL where there is none. */
-const ObservedGeneration *observed_authority_current(const ObservedAuthority *authority);
 
 /* The index of a bundle with these anchors, added where it is new. */
 int observation_bundle(Observation *observation, const uint8_t (*anchors)[CERT_KEY_ID], size_t n,
@@ -184,7 +154,3 @@ void observation_put_served(Message *message, const Served *served);
 void observation_get_served(Message *message, Served *ret);
 void observation_put_cluster(Message *message, const ObservedCluster *cluster);
 int observation_get_cluster(Message *message, ObservedCluster *ret, Error *reterr);
-void observation_put_authority(Message *message, const ObservedAuthority *authority);
-int observation_get_authority(Message *message, ObservedAuthority *ret, Error *reterr);
-void observation_put_facts(Message *message, const CertFacts *facts);
-void observation_get_facts(Message *message, CertFacts *ret);

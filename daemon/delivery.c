@@ -375,8 +375,14 @@ int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error 
                                 prune(work, step->object);
                         continue;
                 case STEP_AUTHORITY:
+                case STEP_EMERGENCY:
+                case STEP_PREPARE:
+                case STEP_ANNOUNCE:
+                case STEP_ACTIVATE:
+                case STEP_RETIRE:
                 case STEP_ADOPT:
                 case STEP_ISSUE:
+                case STEP_TRUST:
                 case STEP_RETRY:
                 case STEP_PUBLISH:
                 case STEP_VERBS:

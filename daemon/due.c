@@ -54,7 +54,7 @@ static bool ends_later(const DueInput *input, const PolicyCertificate *certifica
                        const CertFacts *leaf, int64_t at_usec)
 {
         const ObservedGeneration *current =
-                observed_authority_current(authority_of(input, certificate->authority));
+                authority_current(authority_of(input, certificate->authority));
         int64_t end = usec_add(at_usec, certificate->lifetime_usec);
 
         if (current && current->facts.not_after_usec < end)

@@ -85,7 +85,7 @@ static int take_leaf(Work *work, Message *message, Issuance *issuances, Error *r
         Error error;
         int r = take_bytes(message, DER_MAX, &der, &der_size, reterr);
 
-        observation_get_facts(message, &facts);
+        authority_get_facts(message, &facts);
         if (r < 0)
                 return r;
         if (message->bad || !certificate || issuances[index].state != ISSUANCE_STAGED)
@@ -229,7 +229,7 @@ static bool has_issuer(Work *work, size_t index)
         const Policy *policy = work->input.policy;
         size_t authority = (size_t)(policy->certificates[index].authority - policy->authorities);
 
-        return observed_authority_current(&work->observation->authorities[authority]) != NULL;
+        return authority_current(&work->observation->authorities[authority]) != NULL;
 }
 
 static void issue_all(Work *work, const Plan *plan, Issuance *issuances)
@@ -304,7 +304,7 @@ static int take_published(Work *work, Message *message, uid_t uid, Issuance *iss
         Error error;
 
         generation = wire_get_u32(message);
-        observation_get_facts(message, &leaf);
+        authority_get_facts(message, &leaf);
         if (message->bad || !certificate || certificate->owner_uid != uid ||
             !issuances[index].to_publish || issuances[index].state == ISSUANCE_FAILED)
                 return error_set(reterr, EBADMSG, "a worker answered what it was not asked");

@@ -106,7 +106,7 @@ static IssuerState judge_blank(const Policy *policy, size_t index, const Slate *
 
 static int64_t renew_at(const PolicyAuthority *authority, const ObservedAuthority *observed)
 {
-        const ObservedGeneration *current = observed_authority_current(observed);
+        const ObservedGeneration *current = authority_current(observed);
 
         return current ? usec_add(current->facts.not_after_usec, -authority->renew_before_usec)
                        : USEC_INFINITY;
@@ -147,7 +147,7 @@ static IssuerState judge(const Policy *policy, size_t index, const ObservedAutho
                          const Slate *slate, int64_t now_usec, Text *text)
 {
         const char *name = policy->authorities[index].name;
-        const ObservedGeneration *current = observed_authority_current(observed);
+        const ObservedGeneration *current = authority_current(observed);
         char at[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];
 
         if (!observed->known) {

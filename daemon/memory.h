@@ -56,7 +56,9 @@ typedef struct MemoryCluster {
 } MemoryCluster;
 
 typedef struct MemoryAuthority {
-        Attempt attempt;
+        Attempt attempt;             /* of any of its steps */
+        bool is_rotate_requested;    /* a roll-over was asked for: one try */
+        bool is_emergency_confirmed; /* the current CA's key is stolen, says the user: one try */
 } MemoryAuthority;
 
 typedef struct Memory {

@@ -77,8 +77,10 @@ Plan *plan_free(Plan *plan)
                 free(plan->certificates[i].error);
         for (size_t i = 0; plan->clusters && i < plan->n_clusters; i++)
                 free(plan->clusters[i].error);
-        for (size_t i = 0; plan->authorities && i < plan->n_authorities; i++)
+        for (size_t i = 0; plan->authorities && i < plan->n_authorities; i++) {
                 free(plan->authorities[i].error);
+                free(plan->authorities[i].waits_for);
+        }
         free(plan->certificates);
         free(plan->clusters);
         free(plan->authorities);
@@ -265,6 +267,8 @@ static int fill_authorities(Task *work, Plan *plan, Error *reterr)
                 const Attempt *attempt = &work->input->memory->authorities[a].attempt;
                 const char *error = issuer->problem;
 
+                row->next_verb = STEP_VERBS;
+                row->next_usec = USEC_INFINITY;
                 if (!error && issuer->state == ISSUER_BLANK && attempt->failures > 0)
                         error = attempt->error;
                 if (!error)

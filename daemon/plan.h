@@ -34,6 +34,14 @@ typedef struct PlanCluster {
 typedef struct PlanAuthority {
         Health health;
         char *error;
+        /* What comes next for its CA: STEP_PREPARE, _ANNOUNCE, _ACTIVATE, _RETIRE or _EMERGENCY;
+         * STEP_VERBS for nothing. Of which generation, and when (realtime) if nothing stands in the
+         * way. */
+        StepVerb next_verb;
+        uint32_t next_generation;
+        int64_t next_usec;
+        char *waits_for; /* NULL, or the readers without evidence: "cluster main, certificate app"
+                          */
 } PlanAuthority;
 
 typedef struct Plan {

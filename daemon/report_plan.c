@@ -19,11 +19,17 @@ static const char *step_object(const Policy *policy, const Step *step, const cha
 {
         switch (step->verb) {
         case STEP_AUTHORITY:
+        case STEP_EMERGENCY:
+        case STEP_PREPARE:
+        case STEP_ANNOUNCE:
+        case STEP_ACTIVATE:
+        case STEP_RETIRE:
                 *ret_kind = "authority";
                 return step->object < policy->n_authorities ? policy->authorities[step->object].name
                                                             : "?";
         case STEP_ADOPT:
         case STEP_ISSUE:
+        case STEP_TRUST:
         case STEP_RETRY:
         case STEP_PUBLISH:
         case STEP_PRUNE:
@@ -71,7 +77,7 @@ static Event *timeline(const Report *report, size_t *ret_n)
         for (size_t i = 0; events && observation && i < policy->n_authorities; i++) {
                 const ObservedGeneration *current =
                         i < observation->n_authorities
-                                ? observed_authority_current(&observation->authorities[i])
+                                ? authority_current(&observation->authorities[i])
                                 : NULL;
 
                 if (current)

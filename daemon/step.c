@@ -36,7 +36,10 @@ void steps_done(Steps *steps)
 const char *step_verb_name(StepVerb verb)
 {
         static const char *const names[STEP_VERBS] = {
-                [STEP_AUTHORITY] = "authority", [STEP_ADOPT] = "adopt",
+                [STEP_AUTHORITY] = "authority", [STEP_EMERGENCY] = "emergency",
+                [STEP_PREPARE] = "prepare",     [STEP_ANNOUNCE] = "announce",
+                [STEP_ACTIVATE] = "activate",   [STEP_RETIRE] = "retire",
+                [STEP_TRUST] = "trust",         [STEP_ADOPT] = "adopt",
                 [STEP_ISSUE] = "issue",         [STEP_RETRY] = "retry",
                 [STEP_PUBLISH] = "publish",     [STEP_CONFIGURE] = "configure",
                 [STEP_LOAD] = "load",           [STEP_PROVE] = "prove",

@@ -6,11 +6,19 @@
 #include "common/error.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum StepVerb {
-        STEP_AUTHORITY, /* make the CA: object is an authority */
+        STEP_AUTHORITY, /* make the first CA: object is an authority */
+        STEP_EMERGENCY, /* replace a stolen CA at once: an authority */
+        STEP_PREPARE,   /* make the next generation of the CA: an authority */
+        STEP_ANNOUNCE,  /* say that it is in every bundle: an authority */
+        STEP_ACTIVATE,  /* have it sign: an authority */
+        STEP_RETIRE,    /* trust a former generation no longer: an authority */
         STEP_ADOPT,     /* take a foreign set over, byte for byte: a certificate */
         STEP_ISSUE,     /* stage, issue and fill a new generation: a certificate */
+        STEP_TRUST,     /* a new generation with the published leaf and another bundle: a
+                           certificate */
         STEP_RETRY,     /* switch to the generation that was refused once more: a certificate */
         STEP_PUBLISH,   /* preflight and switch; links and service file: a certificate */
         STEP_CONFIGURE, /* write the configuration file: a cluster */
@@ -23,9 +31,10 @@ typedef enum StepVerb {
 
 typedef struct Step {
         StepVerb verb;
-        size_t object; /* index into the policy's authorities, certificates or clusters */
-        bool rekey;    /* STEP_ISSUE: with a new key */
-        char *reason;  /* in words: "renewal is due since 2026-01-31T12:00:00Z" */
+        size_t object;       /* index into the policy's authorities, certificates or clusters */
+        bool rekey;          /* STEP_ISSUE: with a new key */
+        char *reason;        /* in words: "renewal is due since 2026-01-31T12:00:00Z" */
+        uint32_t generation; /* STEP_ANNOUNCE to STEP_RETIRE, STEP_EMERGENCY: of the CA */
 } Step;
 
 typedef struct Steps {

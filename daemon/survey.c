@@ -213,16 +213,17 @@ int survey_authority(Peers *peers, const Policy *policy, size_t index, bool make
         wire_request(peer->message, WIRE_AUTHORITY, policy->tag);
         wire_put_text(peer->message, policy->authorities[index].name);
         wire_put_u8(peer->message, make);
+        wire_put_u8(peer->message, 0); /* ends of leaves */
         r = peer_call(peer, WIRE_AUTHORITY, AUTHORITY_TIMEOUT_USEC, reterr);
         if (r >= 0)
-                r = observation_get_authority(peer->message, &answer, reterr);
+                r = authority_get(peer->message, &answer, reterr);
         if (r >= 0)
                 r = wire_end(peer->message, reterr);
         if (r < 0) {
-                observed_authority_done(&answer);
+                authority_done(&answer);
                 return r;
         }
-        observed_authority_done(authority);
+        authority_done(authority);
         *authority = answer;
         return 0;
 }
@@ -240,7 +241,7 @@ int survey_run(Peers *peers, const Policy *policy, Observation *observation, Err
 
                 if (survey_authority(peers, policy, i, false, observation, &error) >= 0)
                         continue;
-                observed_authority_done(&observation->authorities[i]);
+                authority_done(&observation->authorities[i]);
                 replace_problem(&observation->authorities[i].problem, error.text);
         }
         for (size_t i = 0; i < policy->n_certificates; i++) {

@@ -76,7 +76,7 @@ static void make_ca(void)
 
 START_TEST(makes_a_ca_once)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority first = {0}, second = {0};
+        _cleanup_(authority_done) ObservedAuthority first = {0}, second = {0};
 
         ck_assert_int_eq(ca_observe(&ca, "main", now, &first, &error), 0);
         ck_assert_uint_eq(first.n_generations, 0);
@@ -111,7 +111,7 @@ START_TEST(goes_on_after_a_crash)
                 {"touch ca/main/G1.new; head -c 30 ledger.jsonl >x; mv x ledger.jsonl", 0},
                 {"mkdir ca/.new-1; cp ca/main/* ca/.new-1", 0},
         };
-        _cleanup_(observed_authority_done) ObservedAuthority observed = {0};
+        _cleanup_(authority_done) ObservedAuthority observed = {0};
 
         make_ca();
         ck_assert_int_eq(judge_run("%s", crashes[_i].crash), 0);

@@ -60,12 +60,12 @@ END_TEST
 
 START_TEST(carries_an_authority)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority sent = some_authority((size_t)_i),
+        _cleanup_(authority_done) ObservedAuthority sent = some_authority((size_t)_i),
                                                              got = {0};
 
-        observation_put_authority(message, &sent);
+        authority_put(message, &sent);
         ck_assert(!message->bad);
-        ck_assert_int_eq(observation_get_authority(message, &got, &error), 0);
+        ck_assert_int_eq(authority_get(message, &got, &error), 0);
         ck_assert_int_eq(wire_end(message, &error), 0);
         expect_same_authority(&sent, &got);
 }
@@ -99,7 +99,7 @@ static void put_thing(int kind)
 {
         _cleanup_(observed_set_done) ObservedSet set = some_set(true);
         _cleanup_(observed_cluster_done) ObservedCluster cluster = some_cluster(true);
-        _cleanup_(observed_authority_done) ObservedAuthority authority = some_authority(3);
+        _cleanup_(authority_done) ObservedAuthority authority = some_authority(3);
 
         wire_reply(message, WIRE_OBSERVE);
         if (kind == 0)
@@ -107,7 +107,7 @@ static void put_thing(int kind)
         else if (kind == 1)
                 observation_put_cluster(message, &cluster);
         else
-                observation_put_authority(message, &authority);
+                authority_put(message, &authority);
 }
 
 /* 0 where it was well formed to its end. */
@@ -115,7 +115,7 @@ static int get_thing(int kind)
 {
         _cleanup_(observed_set_done) ObservedSet set = {0};
         _cleanup_(observed_cluster_done) ObservedCluster cluster = {0};
-        _cleanup_(observed_authority_done) ObservedAuthority authority = {0};
+        _cleanup_(authority_done) ObservedAuthority authority = {0};
         int r;
 
         message->position = 6;
@@ -125,7 +125,7 @@ static int get_thing(int kind)
         else if (kind == 1)
                 r = observation_get_cluster(message, &cluster, &error);
         else
-                r = observation_get_authority(message, &authority, &error);
+                r = authority_get(message, &authority, &error);
         ck_assert_int_eq(r, 0);
         if (!message->bad) {
                 ck_assert_uint_lt(set.state, SET_STATES);
@@ -214,7 +214,7 @@ END_TEST
 START_TEST(takes_no_more_than_its_limits)
 {
         _cleanup_(observed_set_done) ObservedSet set = some_set(false);
-        _cleanup_(observed_authority_done) ObservedAuthority many =
+        _cleanup_(authority_done) ObservedAuthority many =
                 some_authority(OBSERVED_GENERATIONS_MAX + 1);
 
         wire_reply(message, WIRE_OBSERVE);
@@ -222,7 +222,7 @@ START_TEST(takes_no_more_than_its_limits)
                             OBSERVED_ANCHORS_MAX + 1);
         ck_assert_int_eq(get_thing(0), -EBADMSG);
         wire_reply(message, WIRE_OBSERVE);
-        observation_put_authority(message, &many);
+        authority_put(message, &many);
         ck_assert_int_eq(get_thing(2), -EBADMSG);
         ck_assert_uint_eq(observation->n_bundles, 0);
 }
@@ -301,7 +301,7 @@ START_TEST(copies_all_of_an_observation)
         /* Nothing is shared. */
         observation = observation_free(observation);
         ck_assert_str_eq(copy->clusters[0].problem, "one");
-        ck_assert_ptr_eq(observed_authority_current(&copy->authorities[0]),
+        ck_assert_ptr_eq(authority_current(&copy->authorities[0]),
                          &copy->authorities[0].generations[1]);
         observation_free(copy);
         observation_free(NULL);

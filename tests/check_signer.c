@@ -15,7 +15,7 @@ START_TEST(makes_cas_that_openssl_accepts)
                 "Signature Algorithm: ecdsa-with-SHA256", "Signature Algorithm: ecdsa-with-SHA384",
                 "Signature Algorithm: sha256With", "Signature Algorithm: sha256With",
                 "Signature Algorithm: sha384With"};
-        _cleanup_(observed_authority_done) ObservedAuthority blank = {0}, made = {0}, again = {0};
+        _cleanup_(authority_done) ObservedAuthority blank = {0}, made = {0}, again = {0};
         const ObservedGeneration *generation;
         char expected[200];
 
@@ -185,6 +185,7 @@ static void ask_unknown_authority(void)
         wire_request(message, WIRE_AUTHORITY, tag);
         wire_put_text(message, "nobody's");
         wire_put_u8(message, 1);
+        wire_put_u8(message, 0);
 }
 
 static void ask_path_authority(void)
@@ -192,13 +193,15 @@ static void ask_path_authority(void)
         wire_request(message, WIRE_AUTHORITY, tag);
         wire_put_text(message, "../ca/main");
         wire_put_u8(message, 1);
+        wire_put_u8(message, 0);
 }
 
 static void ask_odd_make(void)
 {
         wire_request(message, WIRE_AUTHORITY, tag);
         wire_put_text(message, "other");
-        wire_put_u8(message, 2);
+        wire_put_u8(message, 3);
+        wire_put_u8(message, 0);
 }
 
 static void ask_long_name(void)
@@ -206,6 +209,7 @@ static void ask_long_name(void)
         wire_request(message, WIRE_AUTHORITY, tag);
         wire_put_text(message, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
         wire_put_u8(message, 1);
+        wire_put_u8(message, 0);
 }
 
 static void ask_trailing_bytes(void)
@@ -214,6 +218,7 @@ static void ask_trailing_bytes(void)
         wire_put_text(message, "other");
         wire_put_u8(message, 1);
         wire_put_u8(message, 1);
+        wire_put_u8(message, 0);
 }
 
 static void ask_without_make(void)
@@ -227,6 +232,7 @@ static void ask_other_tag(void)
         wire_request(message, WIRE_AUTHORITY, tag + 1);
         wire_put_text(message, "other");
         wire_put_u8(message, 1);
+        wire_put_u8(message, 0);
 }
 
 static void ask_nothing(void)
@@ -388,7 +394,7 @@ START_TEST(forgets_a_policy_that_is_gone)
                 ObservedAuthority observed = {0};
 
                 r = authority("main", 0, &observed);
-                observed_authority_done(&observed);
+                authority_done(&observed);
                 if (r < 0)
                         break;
                 poll(NULL, 0, 50);

@@ -30,7 +30,7 @@ static void start_killed(const char *call, int when)
 
 static Told ask(void)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority observed = {0};
+        _cleanup_(authority_done) ObservedAuthority observed = {0};
         CertFacts leaf;
         Told told = {0};
 

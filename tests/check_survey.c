@@ -96,7 +96,7 @@ static void tell_signer(int fd, Message *message)
         ObservedAuthority authority = {0};
 
         wire_reply(message, WIRE_AUTHORITY);
-        observation_put_authority(message, &authority);
+        authority_put(message, &authority);
         fake_send(fd, message);
         wire_receive(fd, message, clock_boottime() + 5 * USEC_PER_SEC, NULL);
 }

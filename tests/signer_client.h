@@ -172,17 +172,18 @@ _unused_ static int authority(const char *name, uint8_t make, ObservedAuthority 
         wire_request(message, WIRE_AUTHORITY, tag);
         wire_put_text(message, name);
         wire_put_u8(message, make);
+        wire_put_u8(message, 0);
         r = call(WIRE_AUTHORITY);
         if (r < 0)
                 return r;
-        ck_assert_int_eq(observation_get_authority(message, ret, &error), 0);
+        ck_assert_int_eq(authority_get(message, ret, &error), 0);
         ck_assert_int_eq(wire_end(message, &error), 0);
         return 0;
 }
 
 _unused_ static void make_authority(const char *name)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority observed = {0};
+        _cleanup_(authority_done) ObservedAuthority observed = {0};
 
         ck_assert_msg(authority(name, 1, &observed) == 0, "%s", error.text);
         ck_assert_uint_eq(observed.n_generations, 1);
@@ -210,7 +211,7 @@ static int get_item(const char *name, CertFacts *ret_facts)
         code = wire_get_u32(message);
         snprintf(error.text, sizeof error.text, "%s", wire_get_text(message, ERROR_TEXT_MAX));
         der = wire_get_bytes(message, WIRE_MESSAGE_MAX, &size);
-        observation_get_facts(message, ret_facts);
+        authority_get_facts(message, ret_facts);
         ck_assert_int_eq(size == 0, code != 0);
         ck_assert_int_eq(error.text[0] == '\0', code == 0);
         if (code == 0)

@@ -21,9 +21,9 @@ LEVELS = [
     "common/macro common/events common/utf8 common/error",
     "common/log common/lock common/clock common/text common/duration common/fdio common/keytype common/nearest",
     "common/yaml* common/message common/wire* common/crypto common/key common/cert common/crl",
-    "common/csr common/extension common/profile common/policy* common/observation common/program",
+    "common/csr common/extension common/profile common/policy* common/authority common/observation common/program",
     "daemon/clockstep daemon/repair daemon/memory daemon/step daemon/health daemon/proof "
-    "daemon/issuer daemon/due daemon/draft daemon/plan daemon/historyline daemon/record "
+    "daemon/issuer daemon/bundle daemon/due daemon/draft daemon/plan daemon/historyline daemon/record "
     "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/worker/* "
     "daemon/signer/*",
     "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/putback "

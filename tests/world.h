@@ -138,7 +138,7 @@ static inline void world_lose_authority(World *world, size_t index, bool known)
 {
         ObservedAuthority *authority = &world->observation->authorities[index];
 
-        observed_authority_done(authority);
+        authority_done(authority);
         *authority = (ObservedAuthority){.known = known};
 }
 

@@ -264,7 +264,7 @@ static int look_at(const Ca *ca, int fd, const char *authority, int64_t now_usec
 static int look(const Ca *ca, const char *authority, int64_t now_usec, ObservedAuthority *ret,
                 MintIssuer **ret_issuer, Error *reterr)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority observed = {.known = true};
+        _cleanup_(authority_done) ObservedAuthority observed = {.known = true};
         _cleanup_(mint_issuer_freep) MintIssuer *issuer = NULL;
         _cleanup_(closep) int fd = -1;
         int r = fdio_open_directory(ca->fd, authority, &fd, reterr);
@@ -358,7 +358,7 @@ static int make(const Ca *ca, const PolicyAuthority *authority, int64_t now_usec
 int ca_make(const Ca *ca, const PolicyAuthority *authority, int64_t now_usec, int64_t backdate_usec,
             Error *reterr)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority before = {0}, after = {0};
+        _cleanup_(authority_done) ObservedAuthority before = {0}, after = {0};
         LedgerSummary known;
         int r = ca_observe(ca, authority->name, now_usec, &before, reterr);
 
@@ -386,7 +386,7 @@ int ca_make(const Ca *ca, const PolicyAuthority *authority, int64_t now_usec, in
 int ca_issuer(const Ca *ca, const char *authority, int64_t now_usec, MintIssuer **ret,
               uint32_t *ret_generation, Error *reterr)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority observed = {0};
+        _cleanup_(authority_done) ObservedAuthority observed = {0};
         _cleanup_(mint_issuer_freep) MintIssuer *issuer = NULL;
         int r = look(ca, authority, now_usec, &observed, &issuer, reterr);
 
@@ -394,7 +394,7 @@ int ca_issuer(const Ca *ca, const char *authority, int64_t now_usec, MintIssuer 
                 return r;
         if (!issuer)
                 return error_set(reterr, ENOENT, "authority %s has no CA yet", authority);
-        *ret_generation = observed_authority_current(&observed)->number;
+        *ret_generation = authority_current(&observed)->number;
         *ret = TAKE_PTR(issuer);
         return 0;
 }

@@ -148,6 +148,6 @@ void issue_put(const IssueBatch *batch, Message *reply)
                 wire_put_u32(reply, (uint32_t)item->error.code);
                 wire_put_text(reply, item->error.text);
                 wire_put_bytes(reply, item->minted.der, item->minted.size);
-                observation_put_facts(reply, &item->minted.facts);
+                authority_put_facts(reply, &item->minted.facts);
         }
 }

@@ -32,7 +32,7 @@ static void tell_refusal(const char *request, const char *name, const Error *err
 
 static void tell_made(const char *authority, const ObservedAuthority *observed)
 {
-        const ObservedGeneration *generation = observed_authority_current(observed);
+        const ObservedGeneration *generation = authority_current(observed);
         char until[CLOCK_TEXT_MAX];
         const LogField fields[] = {
                 {"PGCERTD_AUTHORITY", authority},
@@ -86,7 +86,7 @@ static int signer_open(Signer *signer, bool make, Error *reterr)
 static int answer_authority(Signer *signer, const char *name, bool make, Message *reply,
                             Error *reterr)
 {
-        _cleanup_(observed_authority_done) ObservedAuthority observed = {0};
+        _cleanup_(authority_done) ObservedAuthority observed = {0};
         const PolicyAuthority *authority = policy_find_authority(signer->program.policy, name);
         int64_t now_usec = clock_realtime();
         int r, made = 0;
@@ -95,7 +95,7 @@ static int answer_authority(Signer *signer, const char *name, bool make, Message
                 return error_set(reterr, ENOENT, "the policy has no authority %s", name);
         r = signer_open(signer, make, reterr);
         if (r == -ENOENT && !make) {
-                observation_put_authority(reply, &observed);
+                authority_put(reply, &observed);
                 return 0;
         }
         if (r < 0)
@@ -111,7 +111,7 @@ static int answer_authority(Signer *signer, const char *name, bool make, Message
                 return r;
         if (made > 0)
                 tell_made(name, &observed);
-        observation_put_authority(reply, &observed);
+        authority_put(reply, &observed);
         return 0;
 }
 
@@ -122,7 +122,16 @@ static int handle_authority(void *userdata, int fd, uint64_t tag, Message *reque
         Error error = {0};
         const char *name = wire_get_text(request, POLICY_NAME_MAX);
         bool make = wire_get_flag(request);
-        int r = wire_end(request, &error);
+        uint8_t n_ends = wire_get_u8(request);
+        int r;
+
+        for (uint8_t i = 0; i < n_ends; i++) {
+                uint8_t key_id[CERT_KEY_ID];
+
+                wire_get_raw(request, key_id, sizeof key_id);
+                (void)wire_get_i64(request);
+        }
+        r = wire_end(request, &error);
 
         if (r >= 0)
                 r = program_policy(&signer->program, tag, &error);

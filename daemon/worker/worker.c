@@ -207,7 +207,7 @@ static int on_publish(void *userdata, int fd, uint64_t tag, Message *request, Me
                 wire_put_u32(reply, (uint32_t)items[i].error.code);
                 wire_put_text(reply, items[i].error.text);
                 wire_put_u32(reply, items[i].generation);
-                observation_put_facts(reply, &items[i].leaf);
+                authority_put_facts(reply, &items[i].leaf);
         }
         if (r >= 0)
                 wire_put_u8(reply, 0);

@@ -1,0 +1,39 @@
+/*
+ * What a set is published with beside its leaf: the anchors of its trust bundle, and the
+ * certificates that follow the leaf in the chain. A function of the policy and of what the signer
+ * and the workers tell, so that the plan, which looks whether a set lacks an anchor, and the pass,
+ * which writes it, cannot differ. Pure.
+ */
+#pragma once
+
+#include "common/observation.h"
+
+/* One certificate; borrowed from the observation. */
+typedef struct BundlePart {
+        const uint8_t *der;
+        size_t size;
+        const CertFacts *facts;
+        const char *subject;
+} BundlePart;
+
+enum { BUNDLE_PARTS_MAX = 255 }; /* a count is one byte on the wire */
+
+typedef struct Bundle {
+        BundlePart *items;
+        size_t n;
+} Bundle;
+
+void bundle_done(Bundle *bundle);
+
+/* The anchors that the set at index is to hold: of each authority of its bundle every generation
+ * that is not retired, and `trust:`; after an emergency the stolen generation only as long as
+ * somebody still needs it. Each once, in a fixed order. -E2BIG for more than BUNDLE_PARTS_MAX. */
+int bundle_anchors(const Policy *policy, const Observation *observation, size_t index, Bundle *ret,
+                   Error *reterr);
+
+/* What follows a leaf of that issuer: in a server's chain every cross-certificate that is valid at
+ * now_usec and leads to the issuer, the issuer's own first; in a client's nothing, for pgjdbc then
+ * finds no certificate to send once a server knows the newer CA alone. */
+int bundle_chain(const Policy *policy, const Observation *observation, size_t index,
+                 const uint8_t issuer_key_id[CERT_KEY_ID], int64_t now_usec, Bundle *ret,
+                 Error *reterr);
