@@ -63,6 +63,7 @@ static int read_descriptor(int fd, const char *name, size_t max, FileBytes *ret,
 {
         _cleanup_(file_bytes_done) FileBytes bytes = {0};
         size_t room;
+        ssize_t n;
 
         if (fstat(fd, &bytes.stat) < 0)
                 return error_set(reterr, errno, "cannot look at %s: %m", name);
@@ -70,22 +71,19 @@ static int read_descriptor(int fd, const char *name, size_t max, FileBytes *ret,
                 return error_set(reterr, EINVAL, "%s is not a regular file", name);
         if ((uint64_t)bytes.stat.st_size > max)
                 return error_set(reterr, EFBIG, "%s is larger than %zu bytes", name, max);
-        /* One byte more than expected shows a file that grows while it is read. */
+        /* One byte more than expected is asked for: where it does not come, the same call that gave
+         * the rest has met the file's end, and where it does, the file grows while it is read. */
         room = (size_t)bytes.stat.st_size + 1;
         bytes.data = malloc(room + 1);
         if (!bytes.data)
                 return error_oom(reterr);
-        while (bytes.size < room) {
-                ssize_t n = read(fd, bytes.data + bytes.size, room - bytes.size);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
+        do {
+                n = read(fd, bytes.data + bytes.size, room - bytes.size);
+                if (n < 0 && errno != EINTR)
                         return error_set(reterr, errno, "cannot read %s: %m", name);
-                if (n == 0)
-                        break;
-                bytes.size += (size_t)n;
-        }
+                if (n > 0)
+                        bytes.size += (size_t)n;
+        } while (n != 0 && bytes.size + 1 < room);
         if (bytes.size == room)
                 return error_set(reterr, EAGAIN, "%s grew while it was read", name);
         bytes.data[bytes.size] = '\0';
