@@ -4,6 +4,7 @@
 #include "common/events.h"
 #include "common/log.h"
 #include "daemon/news.h"
+#include "daemon/notify.h"
 #include "daemon/requests.h"
 
 #include <errno.h>
@@ -22,6 +23,8 @@ enum { ROUNDS_MAX = 4, STACK_SIZE = 512 * 1024 };
 #define ROUND_PAUSE_USEC USEC_PER_SEC
 /* After a pass that failed: its plan is missing, so nothing says when the next one is due. */
 #define FAILURE_PAUSE_USEC (5 * USEC_PER_SEC)
+/* The start of PostgreSQL may wait for us to be ready: no longer than this, whatever hangs. */
+#define READY_LIMIT_USEC UINT64_C(5000000)
 
 struct Keeper {
         sd_event *event;
@@ -147,11 +150,18 @@ static void rest(Keeper *keeper, int64_t usec, int64_t boot_usec)
         set_timer(keeper->retry, requests_is_empty(&keeper->requests) ? boot_usec : 0);
 }
 
+static void told_ended(Keeper *keeper, WorkMode mode, const char *failure)
+{
+        news_status(keeper->state);
+        notify_ready(); /* the first pass did what it could */
+        keeper->ended(keeper->userdata, keeper->number, mode, failure);
+}
+
 /* No pass came to its end. The last plan's deadline is not set again: it may be over, and would
  * fire at once, for ever. */
 static void give_up(Keeper *keeper, WorkMode mode, int64_t pause_usec, const char *failure)
 {
-        keeper->ended(keeper->userdata, keeper->number, mode, failure);
+        told_ended(keeper, mode, failure);
         rest(keeper, USEC_INFINITY, usec_add(clock_boottime(), pause_usec));
 }
 
@@ -216,6 +226,7 @@ static int begin_pass(Keeper *keeper)
         r = state_pass_new(state, mode, news_event, NULL, &keeper->pass, &error);
         if (r >= 0) {
                 take_requests(keeper, keeper->pass);
+                notify_pass_begins();
                 r = start_thread(keeper);
                 if (r < 0)
                         error_set(&error, -r, "no thread can be made: %s", strerror(-r));
@@ -279,7 +290,7 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *userd
         state_take(keeper->state, pass);
         news_clock(&clock, &keeper->state->memory->clock);
         news_compare(keeper->state, is_same_policy ? before : NULL);
-        keeper->ended(keeper->userdata, keeper->number, mode, NULL);
+        told_ended(keeper, mode, NULL);
         schedule(keeper);
         return 0;
 }
@@ -310,6 +321,7 @@ static int on_end(sd_event_source *source, const struct signalfd_siginfo *info, 
 {
         Keeper *keeper = userdata;
 
+        notify_stopping();
         return sd_event_exit(keeper->event, 0);
 }
 
@@ -334,6 +346,12 @@ static int on_clock_set(sd_event_source *source, int fd, uint32_t events, void *
         return 0;
 }
 
+static int on_late(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        notify_ready();
+        return 0;
+}
+
 static sd_event_source **next_source(Keeper *keeper)
 {
         return &keeper->sources[keeper->n_sources++];
@@ -350,6 +368,9 @@ static int add_timers(Keeper *keeper)
         if (r >= 0)
                 r = sd_event_add_time(keeper->event, &keeper->retry, CLOCK_BOOTTIME, 0,
                                       TIMER_ACCURACY_USEC, on_time, keeper);
+        if (r >= 0)
+                r = sd_event_add_time_relative(keeper->event, next_source(keeper), CLOCK_BOOTTIME,
+                                               READY_LIMIT_USEC, 0, on_late, keeper);
         return r;
 }
 

@@ -1,7 +1,10 @@
 #include "daemon/news.h"
 
+#include "common/clock.h"
 #include "common/events.h"
 #include "common/log.h"
+#include "common/text.h"
+#include "daemon/notify.h"
 
 #include <string.h>
 
@@ -154,6 +157,23 @@ void news_clock(const ClockStep *before, const ClockStep *now)
                 log_event(LOG_NOTICE, EVENT_CLOCK_STEPPED, NULL,
                           "the clock stepped and is believed: %s", clockstep_end_name(now->end));
         }
+}
+
+void news_status(const State *state)
+{
+        _cleanup_(text_done) Text text = {0};
+        char when[CLOCK_TEXT_MAX];
+        Report report;
+
+        state_report(state, &report);
+        text_addf(&text, "%s: %zu certificates", health_name(report_health(&report)),
+                  state->last_policy ? state->last_policy->n_certificates : 0);
+        if (state->policy_error)
+                text_add(&text, "; the policy on disk is broken: see pgcertd --check");
+        else if (state->plan && state->plan->next_usec != USEC_INFINITY)
+                text_addf(&text, "; next: %s at %s", state->plan->next_what,
+                          clock_format(state->plan->next_usec, when));
+        notify_pass_ended(text_content(&text));
 }
 
 void news_policy_errors(const Errors *errors)

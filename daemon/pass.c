@@ -6,6 +6,7 @@
 #include "daemon/due.h"
 #include "daemon/handover.h"
 #include "daemon/issuance.h"
+#include "daemon/notify.h"
 #include "daemon/putback.h"
 #include "daemon/survey.h"
 
@@ -125,6 +126,7 @@ static int act(Work *work, const Plan *plan, Error *reterr)
         if (!issuances)
                 return error_oom(reterr);
         r = issuance_run(work, plan, issuances, reterr);
+        notify_ready(); /* what follows speaks with PostgreSQL, which may wait for us to be ready */
         if (r >= 0)
                 r = delivery_run(work, plan, issuances, reterr);
         if (r >= 0)

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "daemon/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -342,6 +343,7 @@ int peer_receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
                              &error);
 
         peer->used_boot_usec = clock_boottime();
+        notify_progress();
         if (r < 0)
                 return lost(peer, &error, reterr);
         r = wire_get_reply(peer->message, verb, &error);

@@ -24,13 +24,14 @@ LEVELS = [
     "common/csr common/extension common/profile common/policy* common/authority common/observation common/program",
     "daemon/clockstep daemon/repair daemon/memory daemon/step daemon/health daemon/proof "
     "daemon/issuer daemon/bundle daemon/due daemon/draft daemon/plan daemon/historyline daemon/record "
-    "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/worker/* "
+    "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/notify "
+    "daemon/worker/* "
     "daemon/signer/*",
     "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/putback "
     "daemon/handover daemon/handing "
     "daemon/pass daemon/report* daemon/finding",
     "daemon/state daemon/news daemon/requests daemon/keeper",
-    "daemon/control* daemon/answer daemon/metrics daemon/notify",
+    "daemon/control* daemon/answer daemon/metrics",
     "daemon/pgcertd daemon/ctl/*",
 ]
 
