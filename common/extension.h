@@ -12,7 +12,7 @@
 
 DEFINE_CLEANUP(X509_EXTENSION *, X509_EXTENSION_free);
 
-/* basicConstraints, critical: a CA that issues leaves alone, or a leaf. */
+/* basicConstraints, critical: a CA, that may certify others too, or a leaf. */
 X509_EXTENSION *extension_ca(bool is_ca);
 
 /* keyUsage, critical: signing certificates and CRLs, or what TLS does with a leaf's key. */

@@ -249,6 +249,38 @@ static int check_issuer(const MintIssuer *issuer, int64_t now_usec, Error *reter
         return 0;
 }
 
+int mint_cross(const Mint *mint, const MintIssuer *issuer, const Cert *subject, int64_t now_usec,
+               int64_t backdate_usec, Minted *ret, Error *reterr)
+{
+        _cleanup_(cert_freep) X509 *certificate = NULL;
+        _cleanup_(X509_EXTENSION_freep) X509_EXTENSION *own_id = NULL;
+        int64_t not_after = issuer->facts.not_after_usec;
+        uint8_t key_id[CERT_KEY_ID];
+        CertFacts facts;
+        int r = check_issuer(issuer, now_usec, reterr);
+
+        if (r >= 0)
+                r = cert_facts(subject, &facts, reterr);
+        if (r < 0)
+                return r;
+        if (X509_get_pathlen(issuer->certificate) == 0)
+                return error_set(reterr, EOPNOTSUPP,
+                                 "the CA may not certify another CA: its pathLenConstraint is 0");
+        if (not_after > facts.not_after_usec)
+                not_after = facts.not_after_usec;
+        r = begin(X509_get0_pubkey(subject), now_usec - backdate_usec, not_after, &certificate,
+                  key_id, reterr);
+        if (r < 0)
+                return r;
+        own_id = extension_key_id(key_id, sizeof key_id);
+        if (!own_id || !X509_set_subject_name(certificate, X509_get_subject_name(subject)) ||
+            !X509_set_issuer_name(certificate, X509_get_subject_name(issuer->certificate)))
+                return error_oom(reterr);
+        return finish(certificate,
+                      (X509_EXTENSION *const[]){mint->ca, mint->ca_usage, own_id, issuer->key_id},
+                      4, issuer->key, ret, reterr);
+}
+
 int mint_leaf(const Mint *mint, const MintIssuer *issuer, const PolicyCertificate *wanted,
               const Key *public_key, int64_t now_usec, int64_t backdate_usec, Minted *ret,
               Error *reterr)

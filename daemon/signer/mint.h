@@ -39,6 +39,14 @@ DEFINE_CLEANUP(MintIssuer *, mint_issuer_free);
 int mint_authority(const Mint *mint, const PolicyAuthority *authority, uint32_t number, Key *key,
                    int64_t now_usec, int64_t backdate_usec, Minted *ret, Error *reterr);
 
+/* A cross-certificate: the name and key of the CA subject (one that mint_authority() made), signed
+ * by the issuer, so that a reader that trusts the issuer alone can verify what the subject signs.
+ * Valid from now - backdate until the issuer's end, or the subject's where that comes first.
+ * -EKEYEXPIRED where the issuer is not valid now, -EOPNOTSUPP where its pathLenConstraint of 0
+ * forbids it (RFC 5280 section 4.2.1.9). */
+int mint_cross(const Mint *mint, const MintIssuer *issuer, const Cert *subject, int64_t now_usec,
+               int64_t backdate_usec, Minted *ret, Error *reterr);
+
 /* A leaf as the policy wants it, for the public key: valid from now - backdate until now + its
  * lifetime, or until the issuer's end where that comes first. -EKEYEXPIRED where the issuer is not
  * valid now. */
