@@ -124,8 +124,10 @@ int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number)
 {
         int r = state_load(keeper->state, errors);
 
-        if (r < 0)
+        if (r < 0) {
+                news_status(keeper->state);
                 return r;
+        }
         log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
                   keeper->state->policy->file);
         *ret_number = keeper_request(keeper, WORK_ACT);
@@ -152,6 +154,7 @@ static void rest(Keeper *keeper, int64_t usec, int64_t boot_usec)
 
 static void told_ended(Keeper *keeper, WorkMode mode, const char *failure)
 {
+        notify_pass_ended();
         news_status(keeper->state);
         notify_ready(); /* the first pass did what it could */
         keeper->ended(keeper->userdata, keeper->number, mode, failure);

@@ -173,7 +173,7 @@ void news_status(const State *state)
         else if (state->plan && state->plan->next_usec != USEC_INFINITY)
                 text_addf(&text, "; next: %s at %s", state->plan->next_what,
                           clock_format(state->plan->next_usec, when));
-        notify_pass_ended(text_content(&text));
+        notify_status(text_content(&text));
 }
 
 void news_policy_errors(const Errors *errors)

@@ -17,8 +17,7 @@ void news_compare(const State *state, const Plan *before);
 /* That the clock is doubted, or believed again, once each. */
 void news_clock(const ClockStep *before, const ClockStep *now);
 
-/* A pass has ended, or could not be made: how things stand and what comes next, for `systemctl
- * status`. */
+/* How things stand and what comes next, for `systemctl status`. */
 void news_status(const State *state);
 
 /* All that is wrong with a policy, a line each. */

@@ -25,12 +25,15 @@ void notify_pass_begins(void)
         progress_usec = clock_boottime();
 }
 
-void notify_pass_ended(const char *status)
+void notify_pass_ended(void)
 {
-        uint64_t usec;
+        if (sd_watchdog_enabled(0, NULL) > 0)
+                sd_notify(0, "WATCHDOG_USEC=0");
+}
 
-        sd_notifyf(0, "STATUS=%s%s", status,
-                   sd_watchdog_enabled(0, &usec) > 0 ? "\nWATCHDOG_USEC=0" : "");
+void notify_status(const char *sentence)
+{
+        sd_notifyf(0, "STATUS=%s", sentence);
 }
 
 void notify_progress(void)

@@ -13,9 +13,12 @@
  * Told once; further calls do nothing. */
 void notify_ready(void);
 
-/* Around a pass. status is the sentence of `systemctl status`. */
+/* Around a pass. */
 void notify_pass_begins(void);
-void notify_pass_ended(const char *status);
+void notify_pass_ended(void);
+
+/* The sentence of `systemctl status`. */
+void notify_status(const char *sentence);
 
 /* The pass has come a step further: told at most once a second. */
 void notify_progress(void);

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/fdio.h"
 #include "daemon/notify.h"
+#include "daemon/sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -180,22 +181,14 @@ static int start(const PeerPlaces *places, PeerKind kind, Peer *peer, Error *ret
 
 static int reach(const PeerPlaces *places, PeerKind kind, Peer *peer, Error *reterr)
 {
-        char path[PATH_MAX];
-        int r;
+        const char *owner = kind == PEER_WORKER ? peer->owner : NULL;
+        char path[SOCKETS_PATH_MAX];
+        int r = sockets_path(places->runtime_dir, owner, path, reterr);
 
-        if (kind == PEER_SIGNER)
-                r = snprintf(path, sizeof path, "%s/signer.sock", places->runtime_dir);
-        else
-                r = snprintf(path, sizeof path, "%s/worker-%s.sock", places->runtime_dir,
-                             peer->owner);
-        if (r >= (int)sizeof path)
-                return error_set(reterr, ENAMETOOLONG, "the runtime directory's path is too long");
+        if (r < 0)
+                return r;
         r = wire_connect(path, clock_boottime() + CONNECT_TIMEOUT_USEC, &peer->fd, reterr);
-        if (r >= 0)
-                return 0;
-        if (kind == PEER_SIGNER)
-                return error_prefix(reterr, "no signer");
-        return error_prefix(reterr, "no worker for %s", peer->owner);
+        return r < 0 ? sockets_explain(owner, reterr) : 0;
 }
 
 /* Adds the peer, unless all is cancelled. */

@@ -9,6 +9,7 @@
 #include "daemon/answer.h"
 #include "daemon/instance.h"
 #include "daemon/news.h"
+#include "daemon/sockets.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -17,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define POLICY_FILE "/etc/pgcertd/pgcertd.yaml" /* of the service */
 /* An instance that is ending is waited for. */
 #define LOCK_WAIT_USEC (5 * USEC_PER_SEC)
 /* --once does not go on for ever where lives are shorter than a pass. */
@@ -137,7 +139,7 @@ static int parse_arguments(Arguments *arguments, int argc, char *argv[])
         if (!arguments->state_dir || !arguments->runtime_dir)
                 return -ENOMEM;
         arguments->places = (PeerPlaces){
-                .policy_file = "/etc/pgcertd/pgcertd.yaml",
+                .policy_file = POLICY_FILE,
                 .state_dir = arguments->state_dir,
                 .runtime_dir = arguments->runtime_dir,
         };
@@ -183,6 +185,19 @@ static int print(const Text *text)
         return -EIO;
 }
 
+/* Who has no worker: for the policy of the installed service, or where it is asked for. */
+static void check_sockets(const Arguments *arguments, const Policy *policy)
+{
+        const PeerPlaces *places = &arguments->places;
+        _cleanup_(errors_done) Errors warnings = {0};
+
+        if (!places->sockets &&
+            (strcmp(places->policy_file, POLICY_FILE) != 0 || !sockets_exist(places->runtime_dir)))
+                return;
+        sockets_check(policy, places->runtime_dir, &warnings);
+        print_errors(&warnings);
+}
+
 static int check_policy(const Arguments *arguments)
 {
         _cleanup_(policy_unrefp) Policy *policy = NULL;
@@ -195,6 +210,7 @@ static int check_policy(const Arguments *arguments)
                 return 1;
         }
         print_errors(&policy->warnings);
+        check_sockets(arguments, policy);
         if (arguments->print)
                 policy_print(policy, &text);
         else

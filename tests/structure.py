@@ -25,7 +25,7 @@ LEVELS = [
     "daemon/clockstep daemon/repair daemon/memory daemon/step daemon/health daemon/proof "
     "daemon/issuer daemon/bundle daemon/due daemon/draft daemon/plan daemon/historyline daemon/record "
     "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/notify "
-    "daemon/worker/* "
+    "daemon/sockets daemon/worker/* "
     "daemon/signer/*",
     "daemon/peer daemon/survey daemon/work daemon/issuance daemon/delivery daemon/putback "
     "daemon/handover daemon/handing "

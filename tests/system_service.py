@@ -1,0 +1,146 @@
+"""The unit: reload, readiness, status, watchdog, a stop, owners whose worker is missing."""
+
+import os
+import pathlib
+import signal
+
+import machine
+from harness import wait_until
+from machine import (is_active, journal, messages, policy, run, served, show, status, systemctl,
+                     write_policy)
+
+EVENT_POLICY_LOADED = "5a2f0e6c0b7c4e3c9a0d8b1f3e6a7103"
+EVENT_POLICY_BROKEN = "5a2f0e6c0b7c4e3c9a0d8b1f3e6a7104"
+
+
+def drop_in(unit, text):
+    """Settings of an administrator; without text they are gone again."""
+    folder = pathlib.Path(f"/run/systemd/system/{unit}.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    if text:
+        (folder / "test.conf").write_text(text)
+    else:
+        (folder / "test.conf").unlink()
+    systemctl("daemon-reload")
+
+
+class Service(machine.Machine):
+
+    def setUp(self):
+        write_policy(policy(clients=["app"]))
+        self.enable("app")
+        self.await_proven()
+
+    def tearDown(self):
+        super().tearDown()
+        self.reset()
+
+    def hang_the_worker(self):
+        """A worker of postgres that takes connections and answers nothing: a pass waits for it."""
+        drop_in("pgcertd-worker@postgres.service",
+                "[Service]\nExecStart=\nExecStart=/bin/sleep infinity\n")
+        self.addCleanup(systemctl, "stop", "pgcertd-worker@postgres.service")
+        self.addCleanup(drop_in, "pgcertd-worker@postgres.service", None)
+        wait_until(lambda: not is_active("pgcertd-worker@postgres.service"), "it has ended")
+
+    def begin_a_pass_that_hangs(self):
+        self.hang_the_worker()
+        run("pgcertctl", "renew", "--no-wait", "server")
+        wait_until(lambda: is_active("pgcertd-worker@postgres.service"), "the pass has begun")
+
+    def test_reload_waits_until_the_policy_is_in_force(self):
+        changed = policy(clients=["app"])
+        changed["certificates"]["server"]["names"].append("db1.example.com")
+        write_policy(changed)
+        systemctl("reload", "pgcertd")
+        self.assertEqual(journal("-u", "pgcertd", f"MESSAGE_ID={EVENT_POLICY_LOADED}")[-1]["MESSAGE"],
+                         "/etc/pgcertd/pgcertd.yaml is in force")
+        wait_until(lambda: "db1.example.com" in run(
+            "openssl", "x509", "-in", machine.SSL / "server.crt", "-noout", "-text").stdout,
+            "the certificate has the new name")
+        self.await_proven()
+
+    def test_reload_of_a_wrong_policy_fails_and_the_old_one_stays(self):
+        before = served()
+        pid = show("pgcertd", "MainPID")
+        write_policy(machine.POLICY.read_text().replace('"30d"', '"30 dayz"'))
+        done = systemctl("reload", "pgcertd", check=False)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertTrue(is_active("pgcertd"))
+        self.assertEqual(show("pgcertd", "MainPID"), pid)
+        self.assertEqual(served(), before)
+        told = [e["MESSAGE"] for e in journal("-u", "pgcertd", f"MESSAGE_ID={EVENT_POLICY_BROKEN}")]
+        self.assertTrue(any(m.startswith("/etc/pgcertd/pgcertd.yaml:3:13: ") and "30 dayz" in m
+                            for m in told), told)
+        self.assertIn("the policy on disk is broken", show("pgcertd", "StatusText"))
+        write_policy(policy(clients=["app"]))
+        systemctl("reload", "pgcertd")
+        self.await_proven()
+        self.assertIn("OK: 2 certificates; next: renew ", show("pgcertd", "StatusText"))
+
+    def test_ready_does_not_wait_for_postgresql(self):
+        for name, stop, go in (
+                ("down", ("stop", machine.POSTGRES_UNIT), ("start", machine.POSTGRES_UNIT)),
+                ("hung", ("kill", "-s", "STOP", machine.POSTGRES_UNIT),
+                 ("kill", "-s", "CONT", machine.POSTGRES_UNIT))):
+            with self.subTest(postgres=name):
+                systemctl(*stop)
+                try:
+                    systemctl("restart", "pgcertd")
+                    self.assertTrue(is_active("pgcertd"))
+                finally:
+                    systemctl(*go)
+                self.await_proven()
+
+    def test_the_watchdog_is_armed_for_the_length_of_a_pass(self):
+        drop_in("pgcertd.service", "[Service]\nWatchdogSec=2s\nRestartSec=0\n")
+        self.addCleanup(drop_in, "pgcertd.service", None)
+        systemctl("restart", "pgcertd")
+        self.await_proven()
+        wait_until(lambda: show("pgcertd", "WatchdogUSec") == "0", "it is not armed between passes")
+        pid = show("pgcertd", "MainPID")
+        self.begin_a_pass_that_hangs()
+        self.assertEqual(show("pgcertd", "WatchdogUSec"), "2s")
+        wait_until(lambda: show("pgcertd", "MainPID") not in (pid, "0"), "the hung pgcertd is killed")
+        self.assertIn("watchdog", "\n".join(messages()))
+        self.doCleanups()
+        self.await_proven()
+
+    def test_it_stops_in_the_middle_of_a_pass(self):
+        drop_in("pgcertd.service", "[Service]\nTimeoutStopSec=1s\n")
+        self.addCleanup(drop_in, "pgcertd.service", None)
+        self.begin_a_pass_that_hangs()
+        systemctl("stop", "pgcertd")
+        self.assertEqual(show("pgcertd", "Result"), "success")
+
+    def test_an_owner_without_a_worker_is_told_and_holds_nobody_up(self):
+        command = "systemctl enable --now pgcertd-worker@app.socket"
+        systemctl("disable", "--now", "pgcertd-worker@app.socket", "pgcertd-worker@app.service")
+        before = served()
+        checked = run("pgcertd", "--check")
+        self.assertIn(f"no worker for app: there is no socket in /run/pgcertd HINT: Run: {command}",
+                      checked.stderr)
+        run("pgcertctl", "renew", "server")
+        self.assertNotEqual(served(), before)
+        self.assertIn(command, status()["certificates"]["app"]["error"])
+        self.assertEqual(status()["health"], 2)
+        self.assertIn(command, "\n".join(messages()))
+        run(*command.split())
+        run("pgcertctl", "renew", "app")
+        self.await_proven()
+        self.assertNotIn("no worker", run("pgcertd", "--check").stderr)
+
+    def test_without_a_signer_what_is_served_stays(self):
+        before = served()
+        systemctl("stop", "pgcertd-signer.socket", "pgcertd-signer.service")
+        self.assertEqual(run("pgcertctl", "renew", "server", check=False).returncode, 2)
+        command = "systemctl restart pgcertd-signer.socket"
+        self.assertIn(command, run("pgcertctl", check=False).stdout)
+        self.assertEqual(served(), before)
+        run(*command.split())
+        run("pgcertctl", "renew", "server")
+        self.await_proven()
+
+
+if __name__ == "__main__":
+    machine.main()
