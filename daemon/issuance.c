@@ -2,7 +2,7 @@
 
 #include "common/clock.h"
 #include "common/events.h"
-#include "daemon/survey.h"
+#include "daemon/bundle.h"
 
 #include <errno.h>
 #include <string.h>
@@ -133,40 +133,34 @@ static void issue_batch(Work *work, const size_t *batch, size_t n, Issuance *iss
                         failed(work, issuances, batch[i], &error);
 }
 
-/* Writes the generations of an authority as DER, each once. */
-static void put_generations(Work *work, const PolicyCertificate *certificate, Message *message)
+static void put_certificates(Message *message, const Bundle *bundle)
 {
-        const Observation *observation = work->observation;
-        size_t place = message->size;
-        uint8_t n = 0;
-
-        wire_put_u8(message, 0);
-        for (size_t i = 0; i < certificate->n_bundle; i++) {
-                size_t index = (size_t)(certificate->bundle[i] - work->input.policy->authorities);
-                const ObservedAuthority *authority = &observation->authorities[index];
-
-                for (size_t j = 0; j < authority->n_generations; j++, n++)
-                        wire_put_bytes(message, authority->generations[j].der,
-                                       authority->generations[j].der_size);
-        }
-        if (!message->bad)
-                message->data[place] = n;
+        wire_put_u8(message, (uint8_t)bundle->n); /* at most BUNDLE_PARTS_MAX */
+        for (size_t i = 0; i < bundle->n; i++)
+                wire_put_bytes(message, bundle->items[i].der, bundle->items[i].size);
 }
 
+/* Without a leaf of this pass the published one stays, and what follows it. */
 static int fill(Work *work, size_t index, Issuance *issuance, Error *reterr)
 {
-        const PolicyCertificate *certificate = &work->input.policy->certificates[index];
+        const Policy *policy = work->input.policy;
+        _cleanup_(bundle_done) Bundle chain = {0}, anchors = {0};
         Peer *peer;
-        int r = worker_of(work, index, &peer, reterr);
+        int r = bundle_anchors(policy, work->observation, index, &anchors, reterr);
 
+        if (r >= 0 && issuance->der)
+                r = bundle_chain(policy, work->observation, index, issuance->leaf.issuer_key_id,
+                                 clock_realtime(), &chain, reterr);
+        if (r >= 0)
+                r = worker_of(work, index, &peer, reterr);
         if (r < 0)
                 return r;
-        wire_request(peer->message, WIRE_FILL, work->input.policy->tag);
-        wire_put_text(peer->message, certificate->name);
+        wire_request(peer->message, WIRE_FILL, policy->tag);
+        wire_put_text(peer->message, policy->certificates[index].name);
         wire_put_u32(peer->message, issuance->generation);
-        wire_put_bytes(peer->message, issuance->der, issuance->der_size);
-        wire_put_u8(peer->message, 0); /* the issuer is an anchor: nothing stands between */
-        put_generations(work, certificate, peer->message);
+        wire_put_bytes(peer->message, issuance->der, issuance->der ? issuance->der_size : 0);
+        put_certificates(peer->message, &chain);
+        put_certificates(peer->message, &anchors);
         r = peer_call(peer, WIRE_FILL, FILL_TIMEOUT_USEC, reterr);
         if (r >= 0)
                 issuance->state = ISSUANCE_FILLED;
@@ -187,39 +181,6 @@ static void finish_batch(Work *work, const size_t *batch, size_t n, Issuance *is
                         failed(work, issuances, batch[i], &error);
                 free(TAKE_PTR(issuance->csr));
                 free(TAKE_PTR(issuance->der));
-        }
-}
-
-static void make_authorities(Work *work, const Plan *plan)
-{
-        const Policy *policy = work->input.policy;
-
-        for (size_t i = 0; i < plan->n_steps; i++) {
-                const Step *step = &plan->steps[i];
-                Attempt *attempt;
-                Error error;
-
-                if (step->verb != STEP_AUTHORITY)
-                        continue;
-                attempt = &work->memory->authorities[step->object].attempt;
-                if (survey_authority(&work->peers, policy, step->object, true, work->observation,
-                                     &error) >= 0) {
-                        attempt_succeeded(attempt);
-                        work->did_steps = true;
-                        work_tell(work,
-                                  &(WorkEvent){.level = LOG_NOTICE,
-                                               .message_id = EVENT_CA_CREATED,
-                                               .authority = policy->authorities[step->object].name},
-                                  "the CA of %s was made", policy->authorities[step->object].name);
-                        continue;
-                }
-                attempt_failed(attempt, policy, clock_boottime(), 0, error.text);
-                work_tell(work,
-                          &(WorkEvent){.level = LOG_ERR,
-                                       .message_id = EVENT_FAILED,
-                                       .authority = policy->authorities[step->object].name},
-                          "no CA could be made for %s: %s", policy->authorities[step->object].name,
-                          error.text);
         }
 }
 
@@ -260,6 +221,25 @@ static void issue_all(Work *work, const Plan *plan, Issuance *issuances)
         finish_batch(work, batch, n, issuances);
 }
 
+/* Sets that get another trust bundle and keep their leaf. */
+static void trust_all(Work *work, const Plan *plan, Issuance *issuances)
+{
+        for (size_t i = 0; i < plan->n_steps && !peers_is_cancelled(&work->peers); i++) {
+                const Step *step = &plan->steps[i];
+                Issuance *issuance;
+                Error error;
+
+                if (step->verb != STEP_TRUST)
+                        continue;
+                issuance = &issuances[step->object];
+                issuance->keeps_leaf = true;
+                if (stage(work, step, issuance, &error) < 0 ||
+                    fill(work, step->object, issuance, &error) < 0)
+                        failed(work, issuances, step->object, &error);
+                free(TAKE_PTR(issuance->csr));
+        }
+}
+
 static void published(Work *work, size_t index, Issuance *issuance, uint32_t generation,
                       const CertFacts *leaf)
 {
@@ -275,7 +255,7 @@ static void published(Work *work, size_t index, Issuance *issuance, uint32_t gen
         memory->is_requested = memory->is_rekey_requested = false;
         work->did_steps = true;
         work_certificate_written(work, index);
-        if (!issuance->is_new && !issuance->is_retry)
+        if (!issuance->is_new && !issuance->is_retry && !issuance->keeps_leaf)
                 return;
         if (work->input.record)
                 record_published(work->input.record, certificate->name, leaf, generation,
@@ -286,8 +266,11 @@ static void published(Work *work, size_t index, Issuance *issuance, uint32_t gen
                                .certificate = certificate->name,
                                .serial = leaf->serial},
                   "%s: published generation %u%s, serial %s, valid until %s", certificate->name,
-                  generation, issuance->is_retry ? " once more" : "", leaf->serial,
-                  clock_format(leaf->not_after_usec, until));
+                  generation,
+                  issuance->is_retry     ? " once more"
+                  : issuance->keeps_leaf ? " with another trust bundle"
+                                         : "",
+                  leaf->serial, clock_format(leaf->not_after_usec, until));
 }
 
 /* One set's outcome out of the worker's answer. */
@@ -377,7 +360,6 @@ static void publish_owner(Work *work, size_t first, Issuance *issuances)
 
 int issuance_run(Work *work, const Plan *plan, Issuance *issuances, Error *reterr)
 {
-        make_authorities(work, plan);
         for (size_t i = 0; i < plan->n_steps; i++) {
                 const Step *step = &plan->steps[i];
 
@@ -387,9 +369,11 @@ int issuance_run(Work *work, const Plan *plan, Issuance *issuances, Error *reter
                         issuances[step->object].is_retry = true;
         }
         issue_all(work, plan, issuances);
+        trust_all(work, plan, issuances);
         for (size_t i = 0; i < work->input.policy->n_certificates; i++) {
                 /* What was to be issued and was not is not published. */
-                if (issuances[i].is_new && issuances[i].state != ISSUANCE_FILLED)
+                if ((issuances[i].is_new || issuances[i].keeps_leaf) &&
+                    issuances[i].state != ISSUANCE_FILLED)
                         issuances[i].to_publish = false;
                 if (waits(&issuances[i]))
                         publish_owner(work, i, issuances);

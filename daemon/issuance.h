@@ -22,6 +22,7 @@ typedef struct Issuance {
         bool to_publish; /* the plan has STEP_PUBLISH or STEP_RETRY for it */
         bool is_retry;
         bool is_new;       /* a new leaf was issued for it */
+        bool keeps_leaf;   /* the published leaf, with another trust bundle */
         unsigned failures; /* of the set in a row, before this pass published it */
         uint32_t generation;
         CertFacts leaf; /* of ISSUED and later */

@@ -8,6 +8,7 @@
 #include "daemon/issuance.h"
 #include "daemon/notify.h"
 #include "daemon/putback.h"
+#include "daemon/succession.h"
 #include "daemon/survey.h"
 
 #include <errno.h>
@@ -125,7 +126,9 @@ static int act(Work *work, const Plan *plan, Error *reterr)
 
         if (!issuances)
                 return error_oom(reterr);
-        r = issuance_run(work, plan, issuances, reterr);
+        r = succession_run(work, plan, reterr);
+        if (r >= 0)
+                r = issuance_run(work, plan, issuances, reterr);
         notify_ready(); /* what follows speaks with PostgreSQL, which may wait for us to be ready */
         if (r >= 0)
                 r = delivery_run(work, plan, issuances, reterr);
@@ -135,6 +138,7 @@ static int act(Work *work, const Plan *plan, Error *reterr)
         for (size_t i = 0; i < n; i++)
                 work->memory->certificates[i].is_requested =
                         work->memory->certificates[i].is_rekey_requested = false;
+        succession_settle(work);
         if (r >= 0)
                 r = look(work, reterr);
         if (r >= 0)
@@ -217,6 +221,8 @@ static int run(Work *work, Error *reterr)
 void pass_run(Work *work)
 {
         work->failed = run(work, &work->error) < 0;
-        if (!work->failed && work->input.mode == WORK_ACT)
-                handover_settle(work);
+        if (work->failed || work->input.mode != WORK_ACT)
+                return;
+        handover_settle(work);
+        succession_settle(work);
 }

@@ -393,6 +393,21 @@ int record_repaired(Record *record, bool is_cluster, const char *name, const cha
         return append_and_rotate(record, &text, NULL, reterr);
 }
 
+int record_authority(Record *record, const char *event, const char *authority, uint32_t generation,
+                     const char *subject, const char *reason, int64_t now_usec, Error *reterr)
+{
+        Text text = {0};
+        Json json = {.text = &text};
+
+        begin_line(&json, event, now_usec);
+        json_string(&json, "authority", authority);
+        json_integer(&json, "generation", generation);
+        json_string(&json, "subject", subject);
+        json_string(&json, "reason", reason);
+        end_line(&json);
+        return append_and_rotate(record, &text, NULL, reterr);
+}
+
 bool record_take_error(Record *record, Error *ret)
 {
         if (record->error.code == 0)

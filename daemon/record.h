@@ -10,7 +10,9 @@
  * Lines: {"at":RFC 3339,"at_usec":N,"event":"published","certificate":NAME,"serial":HEX,
  * "sha256":HEX,"not_after":RFC 3339,"generation":N}; "proven" and "refused" with "cluster" and
  * "sha256", the latter with "reason"; "repaired" with "certificate" or "cluster", "reason" and
- * "policy" (the tag of the policy in force). Fields and events may be added.
+ * "policy" (the tag of the policy in force); "ca-created", "ca-prepared", "ca-announced",
+ * "ca-activated", "ca-retired" and "ca-replaced" with "authority", "generation", "subject" and
+ * "reason". Fields and events may be added.
  */
 #pragma once
 
@@ -45,6 +47,10 @@ int record_proven(Record *record, const char *cluster, const uint8_t sha256[CERT
  * changed; reason says how. */
 int record_repaired(Record *record, bool is_cluster, const char *name, const char *reason,
                     uint64_t policy_tag, int64_t now_usec, Error *reterr);
+
+/* A step of a CA: event is "ca-prepared" and the like, generation the one it was about. */
+int record_authority(Record *record, const char *event, const char *authority, uint32_t generation,
+                     const char *subject, const char *reason, int64_t now_usec, Error *reterr);
 
 /* Moves the last failure since it was last asked for into ret; false where there was none. */
 bool record_take_error(Record *record, Error *ret);

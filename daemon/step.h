@@ -31,9 +31,10 @@ typedef enum StepVerb {
 
 typedef struct Step {
         StepVerb verb;
-        size_t object;       /* index into the policy's authorities, certificates or clusters */
-        bool rekey;          /* STEP_ISSUE: with a new key */
-        char *reason;        /* in words: "renewal is due since 2026-01-31T12:00:00Z" */
+        size_t object; /* index into the policy's authorities, certificates or clusters */
+        bool rekey;    /* STEP_ISSUE: with a new key */
+        char *reason;  /* in words: "renewal is due since 2026-01-31T12:00:00Z" */
+        bool is_next;  /* STEP_AUTHORITY: made as the next CA, to be trusted before it signs */
         uint32_t generation; /* STEP_ANNOUNCE to STEP_RETIRE, STEP_EMERGENCY: of the CA */
 } Step;
 

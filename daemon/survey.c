@@ -200,31 +200,90 @@ static void survey_owner(Peers *peers, const Policy *policy, const PolicyCertifi
         }
 }
 
-int survey_authority(Peers *peers, const Policy *policy, size_t index, bool make,
-                     Observation *observation, Error *reterr)
+/* Widens the end of the generation's leaves by one leaf that was seen. */
+static void take_end(const CertFacts *leaf, const ObservedGeneration *generation, int64_t *end_usec)
 {
-        ObservedAuthority *authority = &observation->authorities[index];
-        ObservedAuthority answer = {0};
+        if (memcmp(leaf->issuer_key_id, generation->facts.key_id, CERT_KEY_ID) == 0 &&
+            leaf->not_after_usec > *end_usec)
+                *end_usec = leaf->not_after_usec;
+}
+
+/* The latest end of a leaf of that generation that lies on disk or is served; INT64_MIN for none.
+ */
+static int64_t last_end(const Observation *observation, const ObservedGeneration *generation)
+{
+        int64_t end = INT64_MIN;
+
+        for (size_t i = 0; i < observation->n_sets; i++)
+                if (observation->sets[i].has_leaf)
+                        take_end(&observation->sets[i].leaf, generation, &end);
+        for (size_t i = 0; i < observation->n_clusters; i++)
+                if (observation->clusters[i].served.outcome == HANDSHAKE_TLS)
+                        take_end(&observation->clusters[i].served.leaf, generation, &end);
+        return end;
+}
+
+/* The signer tells by them whether its ledger is whole, before anything is retired. */
+static void put_ends(Message *message, const Observation *observation,
+                     const ObservedAuthority *known)
+{
+        size_t place = message->size;
+        uint8_t n = 0;
+
+        wire_put_u8(message, 0);
+        for (size_t i = 0; i < known->n_generations; i++) {
+                int64_t end = last_end(observation, &known->generations[i]);
+
+                if (end == INT64_MIN)
+                        continue;
+                wire_put_raw(message, known->generations[i].facts.key_id, CERT_KEY_ID);
+                wire_put_i64(message, end);
+                n++;
+        }
+        if (!message->bad)
+                message->data[place] = n;
+}
+
+/* known is what the ends of leaves are told of. */
+static int ask_authority(Peers *peers, const Policy *policy, size_t index,
+                         const Observation *observation, const ObservedAuthority *known,
+                         ObservedAuthority *ret, Error *reterr)
+{
         Peer *peer;
         int r = peers_signer(peers, &peer, reterr);
 
+        *ret = (ObservedAuthority){0};
         if (r < 0)
                 return r;
         wire_request(peer->message, WIRE_AUTHORITY, policy->tag);
         wire_put_text(peer->message, policy->authorities[index].name);
-        wire_put_u8(peer->message, make);
-        wire_put_u8(peer->message, 0); /* ends of leaves */
+        wire_put_u8(peer->message, 0); /* only look */
+        put_ends(peer->message, observation, known);
         r = peer_call(peer, WIRE_AUTHORITY, AUTHORITY_TIMEOUT_USEC, reterr);
         if (r >= 0)
-                r = authority_get(peer->message, &answer, reterr);
-        if (r >= 0)
-                r = wire_end(peer->message, reterr);
+                r = authority_get(peer->message, ret, reterr);
+        return r < 0 ? r : wire_end(peer->message, reterr);
+}
+
+/* One authority. With a single generation nothing can be retired, and no leaf needs to be told. */
+static int survey_authority(Peers *peers, const Policy *policy, size_t index,
+                            Observation *observation, Error *reterr)
+{
+        static const ObservedAuthority nothing;
+        ObservedAuthority first = {0}, second = {0};
+        int r = ask_authority(peers, policy, index, observation, &nothing, &first, reterr);
+
+        if (r >= 0 && first.n_generations > 1) {
+                r = ask_authority(peers, policy, index, observation, &first, &second, reterr);
+                authority_done(&first);
+                first = second;
+        }
         if (r < 0) {
-                authority_done(&answer);
+                authority_done(&first);
                 return r;
         }
-        authority_done(authority);
-        *authority = answer;
+        authority_done(&observation->authorities[index]);
+        observation->authorities[index] = first;
         return 0;
 }
 
@@ -236,14 +295,6 @@ int survey_run(Peers *peers, const Policy *policy, Observation *observation, Err
 
         if (!seen || !asked)
                 return error_oom(reterr);
-        for (size_t i = 0; i < policy->n_authorities; i++) {
-                Error error = {0};
-
-                if (survey_authority(peers, policy, i, false, observation, &error) >= 0)
-                        continue;
-                authority_done(&observation->authorities[i]);
-                replace_problem(&observation->authorities[i].problem, error.text);
-        }
         for (size_t i = 0; i < policy->n_certificates; i++) {
                 size_t j = 0;
 
@@ -254,6 +305,14 @@ int survey_run(Peers *peers, const Policy *policy, Observation *observation, Err
                         continue;
                 asked[n_asked++] = policy->certificates[i].owner_uid;
                 survey_owner(peers, policy, &policy->certificates[i], observation, seen);
+        }
+        for (size_t i = 0; i < policy->n_authorities; i++) {
+                Error error = {0};
+
+                if (survey_authority(peers, policy, i, observation, &error) >= 0)
+                        continue;
+                authority_done(&observation->authorities[i]);
+                replace_problem(&observation->authorities[i].problem, error.text);
         }
         if (peers_is_cancelled(peers))
                 return error_set(reterr, ECANCELED, "pgcertd is ending");

@@ -1,7 +1,8 @@
 /*
  * Looking at everything: asks the worker of each owner for its sets and clusters, and the signer
- * for its authorities, and puts the answers into one observation. What is known already is told by
- * its digest, so that nothing unchanged is parsed or sent again.
+ * for its authorities, which it tells when the leaves that were seen of each CA end, and puts the
+ * answers into one observation. What is known already is told by its digest, so that nothing
+ * unchanged is parsed or sent again.
  */
 #pragma once
 
@@ -12,7 +13,3 @@
  * signer that cannot be asked makes its objects unknown, with the reason as their problem: that is
  * no failure. */
 int survey_run(Peers *peers, const Policy *policy, Observation *observation, Error *reterr);
-
-/* One authority, made first where `make` and nothing of it is there. */
-int survey_authority(Peers *peers, const Policy *policy, size_t index, bool make,
-                     Observation *observation, Error *reterr);

@@ -167,6 +167,67 @@ START_TEST(refuses_a_leaf_of_another_key)
 }
 END_TEST
 
+/* A policy that wants another key does not touch a pair that stays, nor does a foreign pair become
+ * ours by it. */
+START_TEST(keeps_certificate_and_key_byte_for_byte_where_only_the_bundle_changes)
+{
+        static void (*const changes[])(TestCertificate * t) = {nothing, always, other_type};
+        Cert *bundle[] = {issuing.ca};
+        CertList chain_list = {0}, bundle_list = {bundle, 1};
+        PublishItem item = {.now_usec = TEST_NOW};
+        bool is_adopted = _i >= 3;
+        TestCertificate t;
+
+        test_certificate(&t, POLICY_CLIENT, "ssl");
+        item.certificate = &t.policy;
+        publish(&t.policy, false, TEST_NOW);
+        if (is_adopted)
+                judge_run("echo adopted yes >>ssl/generation-1/manifest");
+        changes[_i % 3](&t);
+        for (unsigned i = 2; i <= 3; i++) {
+                _cleanup_(freep) uint8_t *csr = NULL;
+                uint32_t number;
+                size_t size;
+
+                ck_assert_int_eq(generation_stage(&t.policy, false, TEST_NOW + TEST_DAY, &number,
+                                                  &csr, &size, NULL),
+                                 0);
+                ck_assert_int_eq(
+                        generation_fill(&t.policy, number, &chain_list, &bundle_list, NULL), 0);
+                ck_assert_int_eq(generation_publish(&item, 1, NULL), 0);
+                ck_assert_msg(item.error.code == 0, "%s", item.error.text);
+                ck_assert_uint_eq(item.generation, i);
+        }
+        ck_assert_int_eq(judge_run("cd ssl && for f in crt key; do "
+                                   "test generation-2/server.$f -ef server.$f || exit; "
+                                   "done"),
+                         0);
+        look(&t.policy);
+        ck_assert_int_eq(seen.state, SET_OURS);
+        ck_assert_int_eq(seen.key_made_usec, TEST_NOW);
+        ck_assert_int_eq((seen.defects & SET_ADOPTED) != 0, is_adopted);
+}
+END_TEST
+
+START_TEST(cannot_keep_what_is_not_published)
+{
+        _cleanup_(freep) uint8_t *csr = NULL;
+        Cert *bundle[] = {issuing.ca};
+        CertList chain_list = {0}, bundle_list = {bundle, 1};
+        TestCertificate t;
+        Error error = {0};
+        uint32_t number;
+        size_t size;
+
+        test_certificate(&t, POLICY_CLIENT, "ssl");
+        ck_assert_int_eq(generation_stage(&t.policy, false, TEST_NOW, &number, &csr, &size, NULL),
+                         0);
+        ck_assert_int_eq(generation_fill(&t.policy, number, &chain_list, &bundle_list, &error),
+                         -ENOENT);
+        ck_assert_ptr_nonnull(strstr(error.text, "nothing is published"));
+}
+END_TEST
+
 static bool old_names_verify(void)
 {
         return judge_run("openssl verify -x509_strict -attime 1800000000 -CAfile ssl/root.crt "
@@ -238,6 +299,9 @@ static Suite *suite(void)
         tcase_add_test(c, says_to_create_the_directory_above);
         tcase_add_test(c, keeps_key_bundle_and_manifest_as_links_across_renewals);
         tcase_add_loop_test(c, makes_a_new_key_where_it_must, 0, 8);
+        tcase_add_loop_test(
+                c, keeps_certificate_and_key_byte_for_byte_where_only_the_bundle_changes, 0, 6);
+        tcase_add_test(c, cannot_keep_what_is_not_published);
         tcase_add_test(c, removes_what_an_earlier_try_left_and_nothing_else);
         tcase_add_test(c, refuses_a_leaf_of_another_key);
         tcase_add_test(c, keeps_key_and_old_names_when_files_are_renamed);

@@ -128,8 +128,9 @@ _unused_ static void set_scene(Scene *scene)
                 scene->planned[i] = (PlanCertificate){.renew_at_usec = NOW + 19 * DAY};
         scene->planned_cluster =
                 (PlanCluster){.proof = PROOF_PROVEN, .running = true, .reachable = true};
-        scene->steps[0] = (Step){STEP_ISSUE, 0, true, (char *)"renewal is due", 0};
-        scene->steps[1] = (Step){STEP_LOAD, 0, false, (char *)"new files are in place", 0};
+        scene->steps[0] =
+                (Step){.verb = STEP_ISSUE, .rekey = true, .reason = (char *)"renewal is due"};
+        scene->steps[1] = (Step){.verb = STEP_LOAD, .reason = (char *)"new files are in place"};
         scene->plan = (Plan){
                 .certificates = scene->planned,
                 .n_certificates = 2,

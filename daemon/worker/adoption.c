@@ -151,7 +151,7 @@ static int write_manifest(const Adoption *adoption, Error *reterr)
         if (adoption->codes[POLICY_KEY] < 0 || made > adoption->now_usec)
                 made = adoption->now_usec;
         manifest_format(adoption->store.certificate, &adoption->store.manifest, made, &text);
-        text_add(&text, "adopted yes\n");
+        text_add(&text, MANIFEST_ADOPTED "\n");
         if (text_check(&text, reterr) < 0)
                 return -ENOMEM;
         return fdio_create(adoption->fd, MANIFEST_NAME, text.data, text.size, &mode, reterr);

@@ -24,6 +24,7 @@
 
 #define MANIFEST_NAME "manifest"
 #define MANIFEST_FIRST_LINE "# made by pgcertd"
+#define MANIFEST_ADOPTED "adopted yes" /* a line of its own */
 
 enum { MANIFEST_MAX = 4096, MANIFEST_LINES_MAX = 32 };
 

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "daemon/worker/manifest.h"
 #include "daemon/worker/pair.h"
 
 #include <errno.h>
@@ -18,6 +19,7 @@ typedef struct Files {
         FileBytes bytes[POLICY_FILES];
         CertList chain;
         CertList bundle;
+        bool is_adopted; /* somebody else's pair, kept */
 } Files;
 
 static void files_done(Files *files)
@@ -135,17 +137,20 @@ static STACK_OF(X509) * chain_stack(const CertList *chain)
         return stack;
 }
 
-static int verify(X509_STORE_CTX *context, PolicyUse use, int64_t now_usec, Error *reterr)
+/* Of ours everything is asked. What somebody else made is in use as it is, without the identifiers
+ * and usages that we give: of that the path to an anchor is asked, as PostgreSQL and libpq do. */
+static int verify(X509_STORE_CTX *context, PolicyUse use, bool is_adopted, int64_t now_usec,
+                  Error *reterr)
 {
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
         char now[CLOCK_TEXT_MAX];
         int code;
 
         X509_VERIFY_PARAM_set_time(param, (time_t)(now_usec / USEC_PER_SEC));
-        if (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT) != 1 ||
-            X509_STORE_CTX_set_purpose(context, use == POLICY_SERVER
-                                                        ? X509_PURPOSE_SSL_SERVER
-                                                        : X509_PURPOSE_SSL_CLIENT) != 1)
+        if (!is_adopted && (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT) != 1 ||
+                            X509_STORE_CTX_set_purpose(
+                                    context, use == POLICY_SERVER ? X509_PURPOSE_SSL_SERVER
+                                                                  : X509_PURPOSE_SSL_CLIENT) != 1))
                 return error_oom(reterr);
         if (X509_verify_cert(context) == 1)
                 return 0;
@@ -167,7 +172,7 @@ static int check_chain(PolicyUse use, const Files *files, int64_t now_usec, Erro
 
         if (store && chain && context &&
             X509_STORE_CTX_init(context, store, files->chain.items[0], chain) == 1)
-                r = verify(context, use, now_usec, reterr);
+                r = verify(context, use, files->is_adopted, now_usec, reterr);
         else
                 r = error_oom(reterr);
         X509_STORE_CTX_free(context);
@@ -201,12 +206,16 @@ int preflight_check(const PolicyCertificate *certificate, int generation_fd, int
                     CertFacts *ret_leaf, Error *reterr)
 {
         const char *key_name = certificate->files[POLICY_KEY];
+        _cleanup_(manifest_done) Manifest manifest = {0};
         _cleanup_(files_done) Files files = {0};
         const struct stat *key = &files.bytes[POLICY_KEY].stat;
         CertFacts leaf;
         int r;
 
-        r = read_files(certificate, generation_fd, &files, reterr);
+        r = manifest_load(generation_fd, &manifest, NULL, reterr);
+        if (r == 0)
+                r = read_files(certificate, generation_fd, &files, reterr);
+        files.is_adopted = manifest.is_adopted;
         if (r == 0)
                 r = parse_files(certificate, &files, reterr);
         if (r == 0)

@@ -131,12 +131,15 @@ static int place_key(const Store *store, int fd, const StagedKey *key, Error *re
                      certificate->files[POLICY_KEY], key->kept.data, key->kept.size, &mode, reterr);
 }
 
-static int place_manifest(const Store *store, int fd, int64_t key_made_usec, Error *reterr)
+static int place_manifest(const Store *store, int fd, int64_t key_made_usec, bool is_adopted,
+                          Error *reterr)
 {
         static const FileMode mode = {.mode = 0644, .group = (gid_t)-1};
         _cleanup_(text_done) Text text = {0};
 
         manifest_format(store->certificate, &store->manifest, key_made_usec, &text);
+        if (is_adopted)
+                text_add(&text, MANIFEST_ADOPTED "\n");
         if (text_check(&text, reterr) < 0)
                 return -ENOMEM;
         return place(store, fd, MANIFEST_NAME, MANIFEST_NAME, text.data, text.size, &mode, reterr);
@@ -167,7 +170,7 @@ static int make_generation(const Store *store, uint32_t number, const StagedKey 
                                  store->certificate->directory, name);
         r = fdio_open_directory(store->fd, name, &fd, reterr);
         if (r == 0)
-                r = place_manifest(store, fd, key->made_usec, reterr);
+                r = place_manifest(store, fd, key->made_usec, false, reterr);
         if (r == 0)
                 r = place_key(store, fd, key, reterr);
         if (r == 0)
@@ -223,7 +226,7 @@ static int check_pair(const Store *store, int fd, const CertList *chain, Error *
         bool is_pair = false;
         int r = fdio_read(fd, name, STAGING_KEY_MAX, &bytes, reterr);
 
-        if (r == 0 && chain->n > 0)
+        if (r == 0)
                 r = pair_check(bytes.data, bytes.size, chain->items[0], &is_pair, reterr);
         if (r < 0)
                 return r;
@@ -250,6 +253,39 @@ static int fill_file(const Store *store, int fd, PolicyFile file, const CertList
         return place(store, fd, published, name, text.data, text.size, &mode, reterr);
 }
 
+/* A file of the published generation goes on as it is, byte for byte. */
+static int keep_file(const Store *store, int fd, PolicyFile file, Error *reterr)
+{
+        const char *name = store->certificate->files[file];
+        const char *published = store->manifest.files[file] ? store->manifest.files[file] : name;
+        FileMode mode = store_file_mode(store->certificate, file);
+        _cleanup_(file_bytes_done) FileBytes bytes = {0};
+        int r = fdio_read(store->current_fd, published, CERT_FILE_MAX, &bytes, reterr);
+
+        if (r == 0 && unlinkat(fd, name, 0) < 0 && errno != ENOENT)
+                r = error_set(reterr, errno, "cannot replace %s: %m", name);
+        return r < 0 ? r : place(store, fd, published, name, bytes.data, bytes.size, &mode, reterr);
+}
+
+/* The key that was staged may be a new one; with the certificate that stays goes its own key, since
+ * when it is, and whose making both are. */
+static int keep_pair(const Store *store, int fd, Error *reterr)
+{
+        int r;
+
+        if (store->current_fd < 0)
+                return error_set(reterr, ENOENT,
+                                 "nothing is published in %s whose certificate could stay",
+                                 store->certificate->directory);
+        r = unlinkat(fd, MANIFEST_NAME, 0) < 0
+                    ? error_set(reterr, errno, "cannot replace %s: %m", MANIFEST_NAME)
+                    : place_manifest(store, fd, store->manifest.key_made_usec,
+                                     store->manifest.is_adopted, reterr);
+        if (r == 0)
+                r = keep_file(store, fd, POLICY_KEY, reterr);
+        return r < 0 ? r : keep_file(store, fd, POLICY_CERTIFICATE, reterr);
+}
+
 int staging_fill(const Store *store, uint32_t number, const CertList *chain, const CertList *bundle,
                  Error *reterr)
 {
@@ -262,13 +298,14 @@ int staging_fill(const Store *store, uint32_t number, const CertList *chain, con
                                  store->certificate->directory,
                                  store_generation_name(number, name));
         r = store_open_generation(store, number, &fd, NULL, reterr);
-        if (r == 0)
+        if (r == 0 && chain->n > 0)
                 r = check_pair(store, fd, chain, reterr);
         if (r == 0)
                 r = fill_file(store, fd, POLICY_TRUST, bundle, reterr);
         /* Last: with it the generation is whole, and publish takes it. */
         if (r == 0)
-                r = fill_file(store, fd, POLICY_CERTIFICATE, chain, reterr);
+                r = chain->n > 0 ? fill_file(store, fd, POLICY_CERTIFICATE, chain, reterr)
+                                 : keep_pair(store, fd, reterr);
         if (r < 0)
                 error_prefix(reterr, "%s/%s", store->certificate->directory,
                              store_generation_name(number, name));

@@ -17,7 +17,9 @@ int staging_discard(const Store *store, Error *reterr);
 int staging_begin(const Store *store, bool rekey, int64_t now_usec, uint32_t *ret_number,
                   uint8_t **ret_csr, size_t *ret_csr_size, Error *reterr);
 
-/* Writes the certificates and the bundle; what an earlier fill wrote is replaced. -EINVAL where the
- * leaf is not of the staged key, -ENOENT where that generation is not staged. */
+/* Writes the certificates and the bundle; what an earlier fill wrote is replaced. With an empty
+ * chain the published certificate and its key stay as they are, byte for byte, whoever made them.
+ * -EINVAL where the leaf is not of the staged key, -ENOENT where that generation is not staged, or
+ * nothing is published that could stay. */
 int staging_fill(const Store *store, uint32_t number, const CertList *chain, const CertList *bundle,
                  Error *reterr);
