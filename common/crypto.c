@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
+#include <openssl/provider.h>
 #include <stdio.h>
 
 int crypto_error(Error *reterr, int code, const char *format, ...)
@@ -45,4 +46,23 @@ const EVP_MD *crypto_sha384(void)
 {
         assert(CRYPTO_THREAD_run_once(&digests_once, digests_fetch));
         return sha384;
+}
+
+static CRYPTO_ONCE nothing_once = CRYPTO_ONCE_STATIC_INIT;
+static OSSL_LIB_CTX *nothing;
+
+/* A context without any provider would load the default one by itself: "null" keeps it out. */
+static void nothing_make(void)
+{
+        OSSL_LIB_CTX *context = OSSL_LIB_CTX_new();
+
+        if (context && OSSL_PROVIDER_load(context, "null"))
+                nothing = context;
+        else
+                OSSL_LIB_CTX_free(context);
+}
+
+OSSL_LIB_CTX *crypto_nothing(void)
+{
+        return CRYPTO_THREAD_run_once(&nothing_once, nothing_make) ? nothing : NULL;
 }

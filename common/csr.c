@@ -45,20 +45,19 @@ int csr_format(Key *key, uint8_t **ret_der, size_t *ret_size, Error *reterr)
 }
 
 /* The type is looked at before the signature, so that nobody has us compute with a huge key. */
-static int check_request(X509_REQ *request, Key *key, KeyType type, Error *reterr)
+static int check_request(X509_REQ *request, KeyType type, Key **ret, Error *reterr)
 {
+        _cleanup_(key_freep) Key *key = NULL;
         int r;
 
         if (X509_REQ_get_version(request) != X509_REQ_VERSION_1)
                 return error_set(reterr, EINVAL, "the request is not of version 1");
-        if (!key)
-                return crypto_error(reterr, EINVAL, "the request's public key is malformed");
-        if (!key_is_type(key, type))
-                return error_set(reterr, EINVAL, "the request's key is not of type %s",
-                                 key_type_name(type));
-        r = X509_REQ_verify(request, key);
-        if (r != 1)
+        r = key_get_public(X509_REQ_get_X509_PUBKEY(request), type, &key, reterr);
+        if (r < 0)
+                return error_prefix(reterr, "the request"), r;
+        if (X509_REQ_verify_ex(request, key, NULL, NULL) != 1)
                 return crypto_error(reterr, EBADMSG, "the request's signature is wrong");
+        *ret = TAKE_PTR(key);
         return 0;
 }
 
@@ -66,25 +65,21 @@ int csr_parse(const void *der, size_t size, KeyType type, Key **ret_public_key, 
 {
         _cleanup_(X509_REQ_freep) X509_REQ *request = NULL;
         const unsigned char *position = der;
-        Key *key;
-        int r;
+        OSSL_LIB_CTX *nothing = crypto_nothing();
 
         /* Bounded before libcrypto sees it: the bytes come from whoever asks. */
         if (size > CSR_MAX)
                 return error_set(reterr, EINVAL, "the request has %zu bytes, more than %d", size,
                                  CSR_MAX);
-        request = d2i_X509_REQ(NULL, &position, (long)size);
+        if (!nothing)
+                return error_oom(reterr);
+        request = (X509_REQ *)ASN1_item_d2i_ex(NULL, &position, (long)size,
+                                               ASN1_ITEM_rptr(X509_REQ), nothing, NULL);
         if (!request)
                 return crypto_error(reterr, EINVAL, "not a certificate request");
         /* d2i reads one object and says nothing of what follows it. */
         if (position != (const unsigned char *)der + size)
                 return error_set(reterr, EINVAL, "bytes follow the certificate request");
         ERR_clear_error();
-        key = X509_REQ_get0_pubkey(request);
-        r = check_request(request, key, type, reterr);
-        if (r < 0)
-                return r;
-        EVP_PKEY_up_ref(key);
-        *ret_public_key = key;
-        return 0;
+        return check_request(request, type, ret_public_key, reterr);
 }

@@ -14,7 +14,8 @@ typedef struct evp_pkey_st Key; /* OpenSSL's EVP_PKEY, opaque to callers */
 struct X509_pubkey_st;          /* OpenSSL's X509_PUBKEY: a SubjectPublicKeyInfo */
 struct evp_md_st;               /* OpenSSL's EVP_MD */
 
-/* Makes a new key. RSA takes up to some seconds. */
+/* Makes a new key. RSA takes up to some seconds. Like key_parse() and key_get_public() it keeps
+ * what libcrypto looks up for the first key: one thread alone. */
 int key_new(KeyType type, Key **ret, Error *reterr);
 Key *key_free(Key *key);
 DEFINE_CLEANUP(Key *, key_free);
@@ -36,6 +37,10 @@ bool key_is_type(const Key *key, KeyType type);
 /* Writes the public half into a SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7), in its one
  * canonical form: named curve, uncompressed point. -EINVAL for a key of no type of ours. */
 int key_put_public(const Key *key, struct X509_pubkey_st *spki, Error *reterr);
+
+/* The public key in a SubjectPublicKeyInfo, which must be of the type: -EINVAL otherwise, before
+ * anything is computed with it. */
+int key_get_public(const struct X509_pubkey_st *spki, KeyType type, Key **ret, Error *reterr);
 
 /* The digest that a signature by this key uses; NULL where the algorithm has its own (Ed25519). */
 const struct evp_md_st *key_digest(const Key *key);

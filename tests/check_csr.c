@@ -71,7 +71,7 @@ START_TEST(refuses_another_type_of_key)
                 if (type != KEY_RSA_2048)
                         ck_assert_int_eq(csr_parse(der, size, type, &public_key, &error), -EINVAL);
         ck_assert_ptr_null(public_key);
-        ck_assert_str_eq(error.text, "the request's key is not of type ed25519");
+        ck_assert_str_eq(error.text, "the request: the key is not of type ed25519");
 }
 END_TEST
 

@@ -3,6 +3,7 @@
 #include "tests/judge.h"
 
 #include <errno.h>
+#include <openssl/pem.h>
 
 /* What openssl says of a key of each type. */
 static const char *const described[KEY_TYPE_COUNT] = {
@@ -29,6 +30,32 @@ START_TEST(makes_keys_that_openssl_reads)
 }
 END_TEST
 
+/* So many that some begin or end with zeros, which are easily lost. */
+START_TEST(writes_the_same_bytes_as_libcrypto)
+{
+        static const KeyType types[] = {KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_ED25519};
+        enum { KEYS = 600 };
+
+        for (int i = 0; i < KEYS; i++) {
+                _cleanup_(key_freep) Key *key = NULL, *again = NULL;
+                _cleanup_(key_text_done) KeyText text = {0};
+                BIO *bio = BIO_new(BIO_s_mem());
+                char *expected;
+                long size;
+
+                ck_assert_int_eq(key_new(types[_i], &key, NULL), 0);
+                ck_assert_int_eq(key_format(key, &text, NULL), 0);
+                ck_assert(PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL));
+                size = BIO_get_mem_data(bio, &expected);
+                ck_assert_uint_eq(text.size, (size_t)size);
+                ck_assert_mem_eq(text.data, expected, text.size);
+                ck_assert_int_eq(key_parse(text.data, text.size, &again, NULL), 0);
+                ck_assert_int_eq(EVP_PKEY_eq(key, again), 1);
+                BIO_free(bio);
+        }
+}
+END_TEST
+
 START_TEST(reads_keys_that_openssl_wrote)
 {
         static const char *const commands[] = {
@@ -36,8 +63,15 @@ START_TEST(reads_keys_that_openssl_wrote)
                 "openssl ecparam -name prime256v1 -genkey",
                 "openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384",
                 "openssl genpkey -algorithm ed25519",
+                /* Without the public half; with a compressed point. */
+                "openssl ecparam -name prime256v1 -genkey | openssl ec -no_public | "
+                "openssl pkcs8 -topk8 -nocrypt",
+                "openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072",
+                "openssl ecparam -name prime256v1 -genkey | openssl ec -conv_form compressed | "
+                "openssl pkcs8 -topk8 -nocrypt",
         };
-        static const KeyType types[] = {KEY_RSA_2048, KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_ED25519};
+        static const KeyType types[] = {KEY_RSA_2048,   KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_ED25519,
+                                        KEY_ECDSA_P256, KEY_RSA_3072,   KEY_ECDSA_P256};
         _cleanup_(key_freep) Key *key = NULL;
         _cleanup_(freep) char *text = NULL;
         Error error = {0};
@@ -128,7 +162,8 @@ static Suite *suite(void)
         tcase_add_checked_fixture(tc, judge_setup, judge_teardown);
         tcase_set_timeout(tc, 60);
         tcase_add_loop_test(tc, makes_keys_that_openssl_reads, 0, KEY_TYPE_COUNT);
-        tcase_add_loop_test(tc, reads_keys_that_openssl_wrote, 0, 4);
+        tcase_add_loop_test(tc, writes_the_same_bytes_as_libcrypto, 0, 3);
+        tcase_add_loop_test(tc, reads_keys_that_openssl_wrote, 0, 7);
         tcase_add_loop_test(tc, refuses_what_is_no_key, 0, 6);
         tcase_add_test(tc, refuses_every_torn_key);
         tcase_add_test(tc, never_asks_for_a_passphrase);
