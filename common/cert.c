@@ -298,7 +298,7 @@ int cert_facts(const Cert *cert, CertFacts *ret, Error *reterr)
         return 0;
 }
 
-int cert_subject(const Cert *cert, char *buffer, size_t size, Error *reterr)
+int cert_name(const X509_NAME *name, char *buffer, size_t size, Error *reterr)
 {
         /* RFC 2253's escapes, but UTF-8 is left as it is, and the order is the certificate's. */
         const unsigned long flags = (ASN1_STRFLGS_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) |
@@ -307,16 +307,20 @@ int cert_subject(const Cert *cert, char *buffer, size_t size, Error *reterr)
         char *text;
         long length;
 
-        if (!bio || X509_NAME_print_ex(bio, X509_get_subject_name(cert), 0, flags) < 0)
-                return crypto_error(reterr, EINVAL, "cannot write the certificate's subject");
+        if (!bio || X509_NAME_print_ex(bio, name, 0, flags) < 0)
+                return crypto_error(reterr, EINVAL, "cannot write a certificate's name");
         length = BIO_get_mem_data(bio, &text);
         if ((size_t)length >= size)
-                return error_set(reterr, ENOBUFS, "the certificate's subject has %ld bytes",
-                                 length);
+                return error_set(reterr, ENOBUFS, "a certificate's name has %ld bytes", length);
         if (length > 0)
                 memcpy(buffer, text, (size_t)length);
         buffer[length] = '\0';
         return 0;
+}
+
+int cert_subject(const Cert *cert, char *buffer, size_t size, Error *reterr)
+{
+        return cert_name(X509_get_subject_name(cert), buffer, size, reterr);
 }
 
 bool cert_has_key(const Cert *cert, const Key *key)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 typedef struct x509_st Cert; /* OpenSSL's X509, opaque to callers */
+struct X509_name_st;         /* OpenSSL's X509_NAME */
 
 enum {
         CERT_SERIAL_MAX = 41,    /* 20 bytes in hex, and the NUL */
@@ -57,8 +58,9 @@ void cert_add_pem(Text *text, const void *der, size_t size);
 
 int cert_facts(const Cert *cert, CertFacts *ret, Error *reterr);
 
-/* The subject as one line, RFC 2253 but in the order written: "C=CN, ST=GD, O=Bytebase, CN=root".
+/* A name as one line, RFC 2253 but in the order written: "C=CN, ST=GD, O=Bytebase, CN=root".
  * -ENOBUFS where it does not fit. */
+int cert_name(const struct X509_name_st *name, char *buffer, size_t size, Error *reterr);
 int cert_subject(const Cert *cert, char *buffer, size_t size, Error *reterr);
 
 /* Whether the certificate's public key belongs to the private key. */

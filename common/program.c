@@ -1,17 +1,22 @@
 #include "common/program.h"
 
 #include "common/clock.h"
+#include "common/fdio.h"
 #include "common/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <libgen.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #define IDLE_USEC USEC_PER_SEC
 #define LOOK_USEC USEC_PER_SEC /* how long a look at the policy's files counts */
@@ -155,6 +160,24 @@ static int serve_socket(int listening_fd, const WireEntry *table, size_t n, void
                         return r;
                 }
         }
+}
+
+int program_find(const char *name, char *path, Error *reterr)
+{
+        char self[PATH_MAX];
+        int r = fdio_readlink(AT_FDCWD, "/proc/self/exe", self, sizeof self, reterr);
+
+        if (r < 0)
+                return r;
+        if (snprintf(path, PATH_MAX, "%s/%s", dirname(self), name) < PATH_MAX &&
+            access(path, X_OK) == 0)
+                return 0;
+        if (snprintf(path, PATH_MAX, "%s/%s", PGCERTD_LIBEXECDIR, name) < PATH_MAX &&
+            access(path, X_OK) == 0)
+                return 0;
+        return error_set(reterr, ENOENT,
+                         "cannot find the program %s HINT: It belongs beside pgcertd or into %s.",
+                         name, PGCERTD_LIBEXECDIR);
 }
 
 int program_serve(Program *program, const WireEntry *table, size_t n, void *userdata)

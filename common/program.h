@@ -24,6 +24,10 @@ void program_done(Program *program);
  * read, -EINVAL where they are broken. */
 int program_policy(Program *program, uint64_t tag, Error *reterr);
 
+/* Where one of our programs is: beside the running executable, else in the compiled-in folder.
+ * -ENOENT with a sentence where it is in neither. path has PATH_MAX bytes. */
+int program_find(const char *name, char *path, Error *reterr);
+
 /* Serves what the policy permits: the connection that is standard input, or those that come to the
  * socket handed over by systemd (sd_listen_fds(3)), one after another. Ends 1 s after the last
  * request, or at the end of the connection. Tells failures on the log; negative where the program

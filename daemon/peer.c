@@ -1,13 +1,12 @@
 #include "daemon/peer.h"
 
 #include "common/clock.h"
-#include "common/fdio.h"
+#include "common/program.h"
 #include "daemon/notify.h"
 #include "daemon/sockets.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -104,26 +103,6 @@ bool peers_is_cancelled(Peers *peers)
         return is_cancelled;
 }
 
-/* The program beside the running executable, else in the compiled-in folder. */
-static int find_program(PeerKind kind, char path[PATH_MAX], Error *reterr)
-{
-        const char *name = program_name(kind);
-        char self[PATH_MAX];
-        int r = fdio_readlink(AT_FDCWD, "/proc/self/exe", self, sizeof self, reterr);
-
-        if (r < 0)
-                return r;
-        if (snprintf(path, PATH_MAX, "%s/%s", dirname(self), name) < PATH_MAX &&
-            access(path, X_OK) == 0)
-                return 0;
-        if (snprintf(path, PATH_MAX, "%s/%s", PGCERTD_LIBEXECDIR, name) < PATH_MAX &&
-            access(path, X_OK) == 0)
-                return 0;
-        return error_set(reterr, ENOENT,
-                         "cannot find the program %s HINT: It belongs beside pgcertd or into %s.",
-                         name, PGCERTD_LIBEXECDIR);
-}
-
 /* Starts a program with the socket as its standard input, no signal blocked, and our standard
  * error. */
 static int spawn(const char *path, char *const arguments[], int fd, pid_t *ret, Error *reterr)
@@ -163,7 +142,7 @@ static int start(const PeerPlaces *places, PeerKind kind, Peer *peer, Error *ret
                              NULL};
         int r, fds[2];
 
-        r = find_program(kind, path, reterr);
+        r = program_find(program_name(kind), path, reterr);
         if (r < 0)
                 return r;
         if (snprintf(state, sizeof state, "%s/signer", places->state_dir) >= (int)sizeof state)

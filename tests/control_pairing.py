@@ -33,7 +33,7 @@ class Pairing(unittest.TestCase):
         self.assertEqual(sorted(self.commands()), sorted(re.findall(r"^\.It Cm (\S+)", self.page,
                                                                     re.M)))
         synopsis = self.page.partition(".Sh SYNOPSIS")[2].partition(".Sh")[0]
-        named = re.findall(r"\w+", " ".join(re.findall(r"Cm (.*)", synopsis)))
+        named = set(re.findall(r"\w+", " ".join(re.findall(r"Cm (.*)", synopsis)))) - {"probe"}
         self.assertEqual(sorted(self.commands()), sorted(named))
 
     def test_daemon(self):
@@ -45,8 +45,19 @@ class Pairing(unittest.TestCase):
     def test_options(self):
         """The same for options."""
         self.assertIn("--json", self.options())
-        entries = [f"-{name}" for name in re.findall(r"^\.It Fl (-[\w-]+)", self.page, re.M)]
+        before, _, rest = self.page.partition(".Ss PROBE")
+        entries = [f"-{name}" for name in
+                   re.findall(r"^\.It Fl (-[\w-]+)", before + rest.partition("\n.S")[2], re.M)]
         self.assertEqual(sorted(self.options()), sorted(entries))
+
+    def test_probe(self):
+        """The probe's options, which are its own."""
+        text = subprocess.run([self.program, "probe", "--help"], capture_output=True, text=True,
+                              check=True).stdout
+        part = self.page.partition(".Ss PROBE")[2].partition("\n.S")[0]
+        entries = [f"-{name}" for line in re.findall(r"^\.It Fl (.*)", part, re.M)
+                   for name in re.findall(r"-[a-z]+", line)]
+        self.assertEqual(sorted(re.findall(r"^  (--[a-z]+)", text, re.M)), sorted(entries))
 
     def test_table(self):
         """What the manual names is what the program takes."""

@@ -39,10 +39,11 @@ LEVELS = [
 OWNERS = {
     "libpq-fe.h": "daemon/worker/session",
     "yaml.h": "common/yaml*",
-    "openssl/ssl.h": "daemon/worker/handshake",
+    "openssl/ssl.h": "daemon/worker/handshake daemon/worker/view",
     "openssl/": "common/crypto common/key common/cert common/crl common/csr common/extension "
                 "common/profile daemon/worker/generation daemon/worker/staging "
-                "daemon/worker/preflight daemon/worker/handshake daemon/worker/pair "
+                "daemon/worker/preflight daemon/worker/handshake daemon/worker/view "
+                "daemon/worker/probe* daemon/worker/pair "
                 "daemon/signer/*",
     "systemd/sd-journal.h": "common/log",
     "systemd/sd-event.h": "daemon/keeper daemon/control* daemon/pgcertd daemon/peer daemon/pass",

@@ -11,6 +11,7 @@
 #include "common/text.h"
 #include "common/wire.h"
 #include "common/wire_control.h"
+#include "daemon/ctl/forward.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -167,6 +168,9 @@ static int help(void)
                "Commands (without one: status):\n");
         for (size_t i = 0; i < ELEMENTSOF(commands); i++)
                 printf("  %-8s %s\n", commands[i].name, commands[i].help);
+        printf("\n"
+               "Without pgcertd:\n"
+               "  probe    show what any PostgreSQL serves now; see pgcertctl probe --help\n");
         printf("\n"
                "Options:\n"
                "  --all              renew: every certificate, instead of names\n"
@@ -355,6 +359,8 @@ int main(int argc, char **argv)
         Error error = {0}, output_error = {0};
         int r, status = 0;
 
+        if (forward_is_probe(argc, argv) && forward_probe(argc, argv, &error) < 0)
+                return fail(&error);
         signal(SIGPIPE, SIG_IGN);
         r = parse_arguments(argc, argv, &request, &status, &error);
         if (r < 0)

@@ -37,6 +37,18 @@ typedef struct Attempt {
         const struct addrinfo *next; /* of these, to be tried next */
 } Attempt;
 
+/* Which connection is asked for a client certificate: none has one to give. */
+static int on_client_asked(SSL *ssl, X509 **certificate, EVP_PKEY **key)
+{
+        Attempt *attempt = SSL_get_app_data(ssl);
+
+        *certificate = NULL;
+        *key = NULL;
+        if (attempt->target->view)
+                attempt->target->view->asks_client = true;
+        return 0;
+}
+
 /* Made once: it carries no state of a connection. NULL where memory ran out. */
 static SSL_CTX *context(void)
 {
@@ -55,6 +67,7 @@ static SSL_CTX *context(void)
         SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE, NULL);
         SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
         SSL_CTX_set_alpn_protos(ctx, alpn, sizeof alpn);
+        SSL_CTX_set_client_cert_cb(ctx, on_client_asked);
         return ctx;
 }
 
@@ -124,6 +137,11 @@ static void start(Attempt *attempt)
 
         if (is_numeric(target->address))
                 hints.ai_flags |= AI_NUMERICHOST;
+        if (target->resolved) {
+                attempt->next = target->resolved;
+                connect_next(attempt, EADDRNOTAVAIL);
+                return;
+        }
         snprintf(port, sizeof port, "%u", target->port);
         r = getaddrinfo(target->address, port, &hints, &attempt->found);
         if (r != 0) {
@@ -133,19 +151,6 @@ static void start(Attempt *attempt)
         }
         attempt->next = attempt->found;
         connect_next(attempt, EADDRNOTAVAIL);
-}
-
-static void on_connected(Attempt *attempt)
-{
-        int code = 0;
-        socklen_t size = sizeof code;
-
-        if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &code, &size) < 0)
-                code = errno;
-        if (code != 0)
-                connect_next(attempt, code);
-        else
-                attempt->stage = STAGE_REQUEST;
 }
 
 /* Eight bytes fit into the buffer of a fresh connection. */
@@ -191,6 +196,7 @@ static void begin_tls(Attempt *attempt)
                 finish(attempt, HANDSHAKE_BROKEN, "out of memory");
                 return;
         }
+        SSL_set_app_data(attempt->ssl, attempt);
         if (attempt->target->below && !limit_protocol(attempt->ssl, attempt->target->below)) {
                 finish(attempt, HANDSHAKE_NOT_TRIED, "no older protocol can be offered");
                 return;
@@ -200,6 +206,21 @@ static void begin_tls(Attempt *attempt)
                 SSL_set_tlsext_host_name(attempt->ssl, name);
         attempt->stage = STAGE_TLS;
         attempt->events = POLLOUT;
+}
+
+static void on_connected(Attempt *attempt)
+{
+        int code = 0;
+        socklen_t size = sizeof code;
+
+        if (getsockopt(attempt->fd, SOL_SOCKET, SO_ERROR, &code, &size) < 0)
+                code = errno;
+        if (code != 0)
+                connect_next(attempt, code);
+        else if (attempt->target->is_direct)
+                begin_tls(attempt);
+        else
+                attempt->stage = STAGE_REQUEST;
 }
 
 /* A server that cannot serve at all answers with an error message before any TLS. */
@@ -250,6 +271,8 @@ static void on_certificate(Attempt *attempt)
         }
         served->chain = chain ? (uint32_t)sk_X509_num(chain) : 0;
         snprintf(served->protocol, sizeof served->protocol, "%s", SSL_get_version(attempt->ssl));
+        if (attempt->target->view)
+                view_take(attempt->target->view, attempt->ssl);
         /* Said properly, so that the server sees a client that left. */
         SSL_shutdown(attempt->ssl);
         finish(attempt, HANDSHAKE_TLS, "");
@@ -343,6 +366,8 @@ int handshake_run(HandshakeTarget *targets, size_t n, int64_t deadline_usec, Err
                 return error_oom(reterr);
         for (size_t i = 0; i < n; i++) {
                 targets[i].served = (Served){0};
+                if (targets[i].view)
+                        view_done(targets[i].view);
                 targets[i].problem[0] = '\0';
                 targets[i].is_tls_refused = false;
                 attempts[i] = (Attempt){.target = &targets[i], .fd = -1};

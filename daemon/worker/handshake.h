@@ -3,20 +3,26 @@
  * once the certificate is known. Needs no credentials and comes before every SQL-level refusal.
  * Nothing is verified here: the leaf is told, and compared by the caller.
  *
- * The only module that uses libssl. Every target is a small state machine, so that one hung server
- * delays no other.
+ * The only module that uses libssl, with `view`, which looks at what came. Every target is a small
+ * state machine, so that one hung server delays no other.
  */
 #pragma once
 
 #include "common/observation.h"
+#include "daemon/worker/view.h"
+
+struct addrinfo;
 
 typedef struct HandshakeTarget {
         char address[256]; /* numeric, or a name to be resolved */
         uint16_t port;
-        const char *name;    /* SNI; NULL or an address for none */
-        const char *below;   /* offers only protocols older than this ("TLSv1.2"); NULL: all */
-        Served served;       /* the outcome */
-        char problem[256];   /* a sentence where outcome is not HANDSHAKE_TLS */
+        const char *name;  /* SNI; NULL or an address for none */
+        const char *below; /* offers only protocols older than this ("TLSv1.2"); NULL: all */
+        bool is_direct;    /* TLS from the first byte, without asking (PostgreSQL 17) */
+        const struct addrinfo *resolved; /* addresses to use instead of `address`; NULL for none */
+        View *view;                      /* filled where TLS came about; NULL: not wanted */
+        Served served;                   /* the outcome */
+        char problem[256];               /* a sentence where outcome is not HANDSHAKE_TLS */
         bool is_tls_refused; /* HANDSHAKE_BROKEN because the server refused in TLS itself */
 } HandshakeTarget;
 

@@ -9,6 +9,7 @@
 #include "daemon/worker/cluster.h"
 #include "daemon/worker/configuration.h"
 #include "daemon/worker/generation.h"
+#include "daemon/worker/probing.h"
 #include "daemon/worker/watch.h"
 
 #include <errno.h>
@@ -387,7 +388,12 @@ static const WireEntry requests[] = {
 int main(int argc, char *argv[])
 {
         Worker worker = {.uid = geteuid()};
-        int r = program_start(&worker.program, "pgcertd-worker", argc, argv);
+        int r;
+
+        /* No service then, and nothing of ours is read or written. */
+        if (argc > 1 && strcmp(argv[1], "--probe") == 0)
+                return probing_main(argc - 1, argv + 1);
+        r = program_start(&worker.program, "pgcertd-worker", argc, argv);
 
         if (r >= 0)
                 r = program_serve(&worker.program, requests, ELEMENTSOF(requests), &worker);
