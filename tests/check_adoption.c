@@ -108,8 +108,7 @@ START_TEST(tells_leaf_and_anchors_of_a_foreign_set)
         ck_assert_uint_eq(seen.defects, 0);
         memcpy(digest, seen.digest, sizeof digest);
         free(seen.problem);
-        ck_assert_int_eq(generation_observe(&policy, &t.policy, NULL, &seen, &anchors, &n, NULL),
-                         0);
+        ck_assert_int_eq(observe(&t.policy, NULL, &seen, &anchors, &n, NULL), 0);
         ck_assert_uint_eq(n, 1);
         ck_assert_mem_eq(anchors[0], issuing.key_id, CERT_KEY_ID);
         free(anchors);

@@ -131,7 +131,7 @@ static int look_known(const PolicyCertificate *certificate, const uint8_t *known
         uint8_t(*anchors)[CERT_KEY_ID] = NULL;
         ObservedSet set;
         size_t n;
-        int r = generation_observe(&policy, certificate, known, &set, &anchors, &n, NULL);
+        int r = observe(certificate, known, &set, &anchors, &n, NULL);
 
         memcpy(ret, set.digest, CERT_FINGERPRINT);
         free(set.problem);
@@ -149,6 +149,7 @@ START_TEST(parses_nothing_that_is_known_and_sees_every_change)
                 "echo >>ssl/generation-1/root.crt",
                 "echo >>ssl/generation-1/server.crt",
                 "echo >>ssl/generation-1/server.key",
+                "echo adopted yes >>ssl/generation-1/manifest",
                 "echo x >ssl/generation-1/refused",
                 "cp -a ssl/generation-1 ssl/generation-2; ln -sfn generation-2 ssl/current",
                 "rm ssl/current",

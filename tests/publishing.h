@@ -63,6 +63,21 @@ _unused_ static int publish_fails(const PolicyCertificate *certificate, int64_t 
         return -item.error.code;
 }
 
+/* Looks at a set and judges it: 0, or 1 with the digest alone where that is known. */
+_unused_ static int observe(const PolicyCertificate *certificate, const uint8_t *known,
+                            ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID], size_t *ret_n,
+                            Error *reterr)
+{
+        _cleanup_(look_done) Look look;
+
+        look_take(certificate, policy.tag, &look);
+        *ret = (ObservedSet){0};
+        memcpy(ret->digest, look.digest, sizeof ret->digest);
+        if (known && memcmp(known, look.digest, CERT_FINGERPRINT) == 0)
+                return 1;
+        return generation_judge(&look, ret, ret_anchors, ret_n, reterr);
+}
+
 /* Looks, with the answer in `seen` until the next look. */
 static ObservedSet seen;
 
@@ -74,7 +89,7 @@ _unused_ static SetState look(const PolicyCertificate *certificate)
         int r;
 
         free(seen.problem);
-        r = generation_observe(&policy, certificate, NULL, &seen, &anchors, &n, &error);
+        r = observe(certificate, NULL, &seen, &anchors, &n, &error);
         ck_assert_msg(r == 0, "%s", error.text);
         if (seen.state == SET_OURS) {
                 ck_assert_uint_eq(n, 1);

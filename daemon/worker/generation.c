@@ -5,89 +5,11 @@
 #include "daemon/worker/anchors.h"
 #include "daemon/worker/pair.h"
 #include "daemon/worker/removal.h"
-#include "daemon/worker/service.h"
 #include "daemon/worker/staging.h"
-#include "daemon/worker/store.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-enum { GENERATION_KEY_MAX = 65536 };
-
-/* One look: what was read before anything is parsed. */
-typedef struct Look {
-        Store store;
-        FileBytes files[POLICY_FILES];
-        int codes[POLICY_FILES]; /* of reading them */
-        uint8_t service;         /* ConfigurationState */
-        char *service_problem;
-        uint32_t refused;
-} Look;
-
-static void look_done(Look *look)
-{
-        store_done(&look->store);
-        for (size_t i = 0; i < POLICY_FILES; i++)
-                file_bytes_done(&look->files[i]);
-        free(look->service_problem);
-}
-
-/* Marks below current are of the past and are not told. */
-static uint32_t find_refused(const Store *store)
-{
-        for (size_t i = store->n_numbers; i > 0; i--) {
-                uint32_t number = store->numbers[i - 1];
-
-                if (store->has_current && number < store->current)
-                        break;
-                if (store_is_refused(store, number))
-                        return number;
-        }
-        return 0;
-}
-
-static void look_at_files(Look *look)
-{
-        const Store *store = &look->store;
-
-        if (store->state == SET_FOREIGN)
-                adoption_read(store, look->files, look->codes);
-        for (PolicyFile i = 0;
-             i < POLICY_FILES && store->state != SET_FOREIGN && store->current_fd >= 0; i++)
-                look->codes[i] = fdio_read(store->current_fd, store->certificate->files[i],
-                                           i == POLICY_KEY ? GENERATION_KEY_MAX : CERT_FILE_MAX,
-                                           &look->files[i], NULL);
-        look->service = (uint8_t)service_observe(store->fd, store->certificate, store->current,
-                                                 &look->service_problem);
-        look->refused = find_refused(store);
-}
-
-/* The digest is of digests, so that no buffer but the file's own ever holds the key. */
-static int look_digest(const Look *look, uint64_t tag, uint8_t ret[CERT_FINGERPRINT], Error *reterr)
-{
-        const Store *store = &look->store;
-        _cleanup_(text_done) Text text = {0};
-
-        text_addf(&text, "%" PRIx64 " %u %u %d %" PRIu32 " %" PRIu32 " %u %" PRId64 " %s\n", tag,
-                  store->state, store->names, store->has_current, store->current, look->refused,
-                  look->service, store->manifest.key_made_usec, store->problem.text);
-        for (size_t i = 0; i < POLICY_FILES; i++) {
-                const FileBytes *file = &look->files[i];
-                uint8_t digest[CERT_FINGERPRINT] = {0};
-
-                if (file->data)
-                        cert_digest(file->data, file->size, digest);
-                text_addf(&text, "%d %o %u %u ", look->codes[i], (unsigned)file->stat.st_mode,
-                          (unsigned)file->stat.st_uid, (unsigned)file->stat.st_gid);
-                text_add_bytes(&text, digest, sizeof digest);
-        }
-        if (text_check(&text, reterr) < 0)
-                return -ENOMEM;
-        cert_digest(text.data, text.size, ret);
-        return 0;
-}
 
 /* How the leaf differs from what the policy wants, as defects. */
 static int compare_leaf(const PolicyCertificate *certificate, const Cert *leaf, uint32_t *defects,
@@ -236,54 +158,27 @@ static int judge(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CER
         return 0;
 }
 
-static bool is_known(const uint8_t *known, const uint8_t digest[CERT_FINGERPRINT])
+int generation_judge(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
+                     size_t *ret_n_anchors, Error *reterr)
 {
-        return known && memcmp(known, digest, CERT_FINGERPRINT) == 0;
-}
-
-/* No directory is a set that is absent; one that cannot be looked at is unknown, and why. */
-static int observe_closed(const Policy *policy, const Error *error, const uint8_t *known,
-                          ObservedSet *ret, Error *reterr)
-{
-        _cleanup_(text_done) Text text = {0};
-
-        text_addf(&text, "%" PRIx64 " %d %s", policy->tag, error->code, error->text);
-        if (text_check(&text, reterr) < 0)
-                return -ENOMEM;
-        cert_digest(text.data, text.size, ret->digest);
-        if (is_known(known, ret->digest))
-                return 1;
-        ret->state = error->code == ENOENT ? SET_ABSENT : SET_UNKNOWN;
-        if (error->code != ENOENT && !(ret->problem = strdup(error->text)))
-                return error_oom(reterr);
-        return 0;
-}
-
-int generation_observe(const Policy *policy, const PolicyCertificate *certificate,
-                       const uint8_t *known, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
-                       size_t *ret_n_anchors, Error *reterr)
-{
-        _cleanup_(look_done) Look look = {.store = STORE_EMPTY};
-        Error error;
-        int r = store_open(certificate, STORE_LOOK, &look.store, &error);
-
         *ret = (ObservedSet){0};
         *ret_anchors = NULL;
         *ret_n_anchors = 0;
-        if (r < 0)
-                return observe_closed(policy, &error, known, ret, reterr);
-        look_at_files(&look);
-        r = look_digest(&look, policy->tag, ret->digest, reterr);
-        if (r < 0)
-                return r;
-        if (is_known(known, ret->digest))
-                return 1;
-        ret->state = look.store.state;
-        ret->generation = look.store.current;
-        ret->refused = look.refused;
-        ret->refused_until_usec = refused_until(&look);
-        ret->key_made_usec = look.store.manifest.key_made_usec;
-        return judge(&look, ret, ret_anchors, ret_n_anchors, reterr);
+        memcpy(ret->digest, look->digest, sizeof ret->digest);
+        /* No directory is a set that is absent; one that cannot be looked at is unknown, and why.
+         */
+        if (look->error.code) {
+                ret->state = look->error.code == ENOENT ? SET_ABSENT : SET_UNKNOWN;
+                if (ret->state == SET_UNKNOWN && !(ret->problem = strdup(look->error.text)))
+                        return error_oom(reterr);
+                return 0;
+        }
+        ret->state = look->store.state;
+        ret->generation = look->store.current;
+        ret->refused = look->refused;
+        ret->refused_until_usec = refused_until(look);
+        ret->key_made_usec = look->store.manifest.key_made_usec;
+        return judge(look, ret, ret_anchors, ret_n_anchors, reterr);
 }
 
 int generation_stage(const PolicyCertificate *certificate, bool rekey, int64_t now_usec,

@@ -14,15 +14,13 @@
 #include "common/cert.h"
 #include "common/observation.h"
 #include "common/policy.h"
+#include "daemon/worker/look.h"
 #include "daemon/worker/publication.h"
 
-/* Looks at one set. The digest is made of every byte and mode looked at and the policy's tag; where
- * it equals known (which may be NULL) nothing is parsed, 1 is returned, and only digest is set.
- * Otherwise 0 and all of ret; anchors are the bundle's key ids (the caller frees). What is wrong
- * with the files is a state and a problem in ret, never a failure. */
-int generation_observe(const Policy *policy, const PolicyCertificate *certificate,
-                       const uint8_t *known, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
-                       size_t *ret_n_anchors, Error *reterr);
+/* Judges what was looked at: all of ret; anchors are the bundle's key ids (the caller frees). What
+ * is wrong with the files is a state and a problem in ret, never a failure. One thread alone. */
+int generation_judge(const Look *look, ObservedSet *ret, uint8_t (**ret_anchors)[CERT_KEY_ID],
+                     size_t *ret_n_anchors, Error *reterr);
 
 /* Begins the next generation: makes the directory, puts the key there (the published one where its
  * type fits and rekey is not asked; a new one otherwise) and returns a CSR. What an earlier try

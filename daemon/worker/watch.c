@@ -5,7 +5,12 @@
 #include "daemon/worker/generation.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
+
+/* Sets in one batch, and in one thread's part of it. */
+enum { BATCH_MAX = 256, SLICE_MIN = 32, SLICES_MAX = 4 };
 
 #define OBSERVE_DEADLINE_USEC (20 * USEC_PER_SEC)
 #define STREAM_DEADLINE_USEC (30 * USEC_PER_SEC)
@@ -76,21 +81,129 @@ static int make_room(int fd, Message *reply, Error *reterr)
                               clock_boottime() + STREAM_DEADLINE_USEC, reterr);
 }
 
-static int observe_set(const Policy *policy, const PolicyCertificate *certificate,
-                       const uint8_t *known, Message *reply, Error *reterr)
+/* Sets that are looked at together. Looking is mostly waiting for the kernel, so that it is shared
+ * among threads; judging, which is rare, stays with one. */
+typedef struct Batch {
+        const Policy *policy;
+        const Known *known;
+        size_t indexes[BATCH_MAX]; /* into the policy's certificates */
+        Look looks[BATCH_MAX];
+        bool is_same[BATCH_MAX]; /* the digest is known: the look is over */
+        size_t n;
+        size_t n_slices;
+} Batch;
+
+typedef struct Slice {
+        Batch *batch;
+        size_t first;
+        pthread_t thread;
+        bool is_running;
+} Slice;
+
+static void *look_at_slice(void *userdata)
+{
+        const Slice *slice = userdata;
+        Batch *batch = slice->batch;
+
+        for (size_t i = slice->first; i < batch->n; i += batch->n_slices) {
+                size_t index = batch->indexes[i];
+                Look *look = &batch->looks[i];
+
+                look_take(&batch->policy->certificates[index], batch->policy->tag, look);
+                batch->is_same[i] =
+                        batch->known->has[index] &&
+                        memcmp(batch->known->digests[index], look->digest, CERT_FINGERPRINT) == 0;
+                if (batch->is_same[i])
+                        look_done(look);
+        }
+        return NULL;
+}
+
+/* As many threads as this process has processors, but none for a few sets: it would cost more than
+ * it gains. */
+static size_t count_slices(size_t n)
+{
+        size_t slices = n / SLICE_MIN;
+        cpu_set_t set;
+
+        if (slices <= 1 || sched_getaffinity(0, sizeof set, &set) < 0)
+                return 1;
+        if (slices > (size_t)CPU_COUNT(&set))
+                slices = (size_t)CPU_COUNT(&set);
+        return slices < SLICES_MAX ? slices : SLICES_MAX;
+}
+
+static void look_at_batch(Batch *batch)
+{
+        Slice slices[SLICES_MAX];
+
+        batch->n_slices = count_slices(batch->n);
+        for (size_t i = 1; i < batch->n_slices; i++) {
+                slices[i] = (Slice){.batch = batch, .first = i};
+                slices[i].is_running =
+                        pthread_create(&slices[i].thread, NULL, look_at_slice, &slices[i]) == 0;
+        }
+        slices[0] = (Slice){.batch = batch};
+        look_at_slice(&slices[0]);
+        for (size_t i = 1; i < batch->n_slices; i++)
+                if (slices[i].is_running)
+                        pthread_join(slices[i].thread, NULL);
+                else /* a thread that is not to be had is no failure */
+                        look_at_slice(&slices[i]);
+}
+
+static int put_set(const PolicyCertificate *certificate, const Look *look, bool is_same,
+                   Message *reply, Error *reterr)
 {
         _cleanup_(observed_set_done) ObservedSet set = {0};
         _cleanup_(freep) uint8_t(*anchors)[CERT_KEY_ID] = NULL;
         size_t n_anchors = 0;
-        int r = generation_observe(policy, certificate, known, &set, &anchors, &n_anchors, reterr);
+        int r = is_same ? 0 : generation_judge(look, &set, &anchors, &n_anchors, reterr);
 
         if (r < 0)
                 return r;
-        wire_put_u8(reply, r == 1 ? OBSERVED_UNCHANGED : OBSERVED_SET);
+        wire_put_u8(reply, is_same ? OBSERVED_UNCHANGED : OBSERVED_SET);
         wire_put_text(reply, certificate->name);
-        if (r == 0)
+        if (!is_same)
                 observation_put_set(reply, &set, (const uint8_t(*)[CERT_KEY_ID])anchors, n_anchors);
         return 0;
+}
+
+/* Looks at the batch, tells of it, and empties it. */
+static int observe_batch(Batch *batch, int fd, Message *reply, Error *reterr)
+{
+        int r = 0;
+
+        look_at_batch(batch);
+        for (size_t i = 0; i < batch->n; i++) {
+                if (r >= 0)
+                        r = make_room(fd, reply, reterr);
+                if (r >= 0)
+                        r = put_set(&batch->policy->certificates[batch->indexes[i]],
+                                    &batch->looks[i], batch->is_same[i], reply, reterr);
+                look_done(&batch->looks[i]);
+        }
+        batch->n = 0;
+        return r;
+}
+
+static int observe_sets(const Policy *policy, uid_t uid, const Known *known, int fd, Message *reply,
+                        Error *reterr)
+{
+        _cleanup_(freep) Batch *batch = calloc(1, sizeof *batch);
+        int r = 0;
+
+        if (!batch)
+                return error_oom(reterr);
+        batch->policy = policy;
+        batch->known = known;
+        for (size_t i = 0; r >= 0 && i < policy->n_certificates; i++) {
+                if (policy->certificates[i].owner_uid == uid)
+                        batch->indexes[batch->n++] = i;
+                if (batch->n == BATCH_MAX)
+                        r = observe_batch(batch, fd, reply, reterr);
+        }
+        return r < 0 ? r : observe_batch(batch, fd, reply, reterr);
 }
 
 static int observe_clusters(const Policy *policy, uid_t uid, int fd, Message *reply, Error *reterr)
@@ -128,14 +241,8 @@ int watch_answer(const Policy *policy, uid_t uid, int fd, Message *request, Mess
         _cleanup_(known_done) Known known = {0};
         int r = receive_known(policy, fd, request, &known, reterr);
 
-        for (size_t i = 0; r >= 0 && i < policy->n_certificates; i++) {
-                if (policy->certificates[i].owner_uid != uid)
-                        continue;
-                r = make_room(fd, reply, reterr);
-                if (r >= 0)
-                        r = observe_set(policy, &policy->certificates[i],
-                                        known.has[i] ? known.digests[i] : NULL, reply, reterr);
-        }
+        if (r >= 0)
+                r = observe_sets(policy, uid, &known, fd, reply, reterr);
         if (r >= 0)
                 r = observe_clusters(policy, uid, fd, reply, reterr);
         if (r < 0)
