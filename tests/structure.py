@@ -288,6 +288,26 @@ class Structure(unittest.TestCase):
         self.none([n for n, _ in events if not re.search(rf"\b{n}\b", programs)],
                   "ids that nobody tells")
 
+    def test_catalog(self):
+        """Each event is explained by `journalctl -x`, and nothing else is; each field is documented."""
+        events = dict(re.findall(r'^#define (EVENT_\w+) "(.*)"$',
+                                 (SOURCE / "common/events.h").read_text(), re.M))
+        catalog = (SOURCE / "systemd/pgcertd.catalog").read_text()
+        entries = dict(re.findall(r"(?ms)^-- ([0-9a-f]{32})\n(.*?)(?=^-- |\Z)", catalog))
+        self.none(sorted(n for n, i in events.items() if i not in entries), "not in the catalog")
+        self.none(sorted(set(entries) - set(events.values())), "in the catalog, and no event")
+        self.none([i for i in entries if catalog.count(f"-- {i}") > 1], "twice in the catalog")
+        for what, pattern in (("a subject", r"\ASubject: [^\n]+\nDefined-By: pgcertd\n"),
+                              ("what it means for connections", r"onnections\b"),
+                              ("a command", r'"(pgcertctl|pgcertd\s--check|systemctl|timedatectl)')):
+            self.none([i for i, text in entries.items() if not re.search(pattern, text)],
+                      f"entries without {what}")
+        programs = "\n".join(p.read_text() for p in sources("common", "daemon"))
+        fields = set(re.findall(r'\{"(PGCERTD_[A-Z_]+)",', programs))
+        self.none(sorted(set(re.findall(r"@(\w+)@", catalog)) - fields), "fields that nobody tells")
+        manual = (SOURCE / "man/pgcertd.8").read_text()
+        self.none([f for f in sorted(fields) if f".It Li {f}" not in manual], "not in pgcertd(8)")
+
     def test_places(self):
         """No file names a place that exists on one machine only."""
         findings = []

@@ -42,7 +42,8 @@ static void tell_made(const char *authority, const ObservedAuthority *observed)
                 {NULL, NULL},
         };
 
-        log_event(LOG_NOTICE, EVENT_CA_CREATED, fields,
+        /* pgcertd tells it to whoever reads the journal; not twice. */
+        log_event(LOG_DEBUG, EVENT_CA_CREATED, fields,
                   "authority %s: made the CA %s, valid until %s", authority, generation->subject,
                   until);
 }
