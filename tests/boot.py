@@ -1,6 +1,7 @@
 """Boots a real systemd as process 1 and runs one test file in it, as root.
 
-    boot.py system_NAME.py [arguments]
+    boot.py system_NAME.py
+    boot.py --check
 
 Nothing of the machine is changed: in namespaces of its own a layer in memory lies over the machine's
 root directory, pgcertd is installed into it as a package would be, and systemd boots there in half a
@@ -84,7 +85,7 @@ def lay_over(memory):
         ["meson", "introspect", "--buildoptions", os.environ["PGCERTD_BUILD"]],
         check=True, capture_output=True, text=True).stdout)
     if not any(o["name"] == "prefix" and o["value"] == "/usr" for o in options):
-        print("skipped: the build was not set up with --prefix=/usr", file=sys.stderr)
+        print("the build was not set up with --prefix=/usr", file=sys.stderr)
         sys.exit(SKIPPED)
     run("meson", "install", "-C", os.environ["PGCERTD_BUILD"], "--no-rebuild", "--quiet",
         env={**os.environ, "DESTDIR": str(root)}, stdout=subprocess.DEVNULL)
@@ -169,8 +170,10 @@ def main():
         become_systemd(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), sys.argv[4], sys.argv[5])
     reason = can_boot()
     if reason:
-        print(f"skipped: {reason}", file=sys.stderr)
+        print(reason, file=sys.stderr)
         sys.exit(SKIPPED)
+    if sys.argv[1] == "--check":
+        sys.exit(0)
     place = pathlib.Path(tempfile.mkdtemp(dir="/var/tmp", prefix="pgcertd-boot."))
     out = place / "out"
     (place / "memory").mkdir()
@@ -178,7 +181,7 @@ def main():
     for name in ("stdout", "stderr", "console"):
         (out / name).touch()
     done = subprocess.run(["unshare", "--mount", PYTHON, "-B", __file__, "--namespaces",
-                           place / "memory", out, " ".join(sys.argv[1:])], check=False)
+                           place / "memory", out, sys.argv[1]], check=False)
     sys.stdout.write((out / "stdout").read_text(errors="replace"))
     sys.stderr.write((out / "stderr").read_text(errors="replace"))
     if done.returncode:

@@ -17,11 +17,11 @@ import harness
 BOOT = int(os.environ.get("PGCERTD_BOOT", "0"))
 POLICY = pathlib.Path("/etc/pgcertd/pgcertd.yaml")
 SSL = pathlib.Path("/etc/postgresql/ssl")
-CLUSTER = pathlib.Path("/etc/postgresql/15/main")
-DATA = pathlib.Path("/var/lib/postgresql/15/main")
+MAJOR = max(int(path.name) for path in pathlib.Path("/usr/lib/postgresql").glob("[0-9]*"))
+CLUSTER = pathlib.Path(f"/etc/postgresql/{MAJOR}/main")
+DATA = pathlib.Path(f"/var/lib/postgresql/{MAJOR}/main")
 SIGNER_STATE = pathlib.Path("/var/lib/pgcertd-signer")
-POSTGRES_UNIT = "postgresql@15-main.service"
-UNITS = ("pgcertd.service", "pgcertd-signer.service", "pgcertd-worker@.service")
+POSTGRES_UNIT = f"postgresql@{MAJOR}-main.service"
 HBA = ("local   all all            peer map=tests\n"
        "hostssl all all 127.0.0.1/32 cert\n"
        "host    all all 0.0.0.0/0  reject\n")
@@ -58,22 +58,6 @@ def as_user(user, *command, **more):
     return run("runuser", "-u", user, "--", *command, **more)
 
 
-def in_unit(unit, *command, **properties):
-    """Runs a command in the sandbox that the unit's programs run in, as its user."""
-    text = systemctl("cat", unit).stdout
-    settings = [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
-    begin = settings.index(next(s for s in settings if s.startswith("User=")))
-    arguments = []
-    for line in settings[begin:]:
-        name, value = line.split("=", 1)
-        if name in ("WantedBy", "DefaultInstance"):
-            continue
-        instance = unit.partition("@")[2].partition(".")[0]
-        arguments += ["-p", f"{name}={value.replace('%i', instance)}"]
-    return run("systemd-run", "--quiet", "--pipe", "--wait", "--collect", *arguments, *command,
-               check=False, **properties)
-
-
 def sql(query, role="postgres"):
     return as_user("postgres", "psql", "-XAtqc", query, f"user={role} dbname=postgres").stdout.strip()
 
@@ -92,7 +76,7 @@ def group(name):
 def start_postgres():
     """Debian's cluster as it is after its installation, but for the logins."""
     if not CLUSTER.exists():
-        run("pg_createcluster", "15", "main")
+        run("pg_createcluster", MAJOR, "main")
     text = (CLUSTER / "postgresql.conf").read_text()
     (CLUSTER / "postgresql.conf").write_text(
         text + "\nssl = off\nfsync = off\nlisten_addresses = 'localhost'\nport = 5432\n"
