@@ -101,6 +101,33 @@ static void load_all(Work *work, size_t set, const CertFacts *leaf)
         }
 }
 
+/* A sentence without its hint. */
+static size_t length_of(const char *sentence)
+{
+        const char *hint = strstr(sentence, " HINT: ");
+
+        return hint ? (size_t)(hint - sentence) : strlen(sentence);
+}
+
+/* PostgreSQL runs on what it has in memory and no restart would find again: whoever asks what is
+ * wrong is told that too, before the hint. */
+static void keep_stuck(Work *work, size_t cluster, const char *reason, const char *why)
+{
+        char **error = &work->memory->clusters[cluster].attempt.error;
+        size_t n = length_of(reason);
+        char *sentence;
+        Text text = {0};
+
+        text_add_bytes(&text, reason, n);
+        text_add(&text, "; nothing is put back: ");
+        text_add_bytes(&text, why, length_of(why));
+        text_add(&text, reason + n);
+        if (text_take(&text, &sentence, NULL) < 0)
+                return; /* what is there tells the most of it */
+        free(*error);
+        *error = sentence;
+}
+
 static void put_back(Work *work, size_t cluster, const Issuance *issuances)
 {
         size_t set = set_of(work, cluster);
@@ -114,6 +141,7 @@ static void put_back(Work *work, size_t cluster, const Issuance *issuances)
         if (ask_back(work, cluster, &generation, &error) < 0) {
                 snprintf(sentence, sizeof sentence, "nothing is put back: %s", error.text);
                 tell(work, cluster, LOG_ERR, sentence);
+                keep_stuck(work, cluster, reason, error.text);
                 return;
         }
         snprintf(sentence, sizeof sentence, "generation %u is put back", generation);

@@ -4,6 +4,7 @@
 #include "daemon/worker/adoption.h"
 #include "daemon/worker/anchors.h"
 #include "daemon/worker/pair.h"
+#include "daemon/worker/preflight.h"
 #include "daemon/worker/removal.h"
 #include "daemon/worker/staging.h"
 
@@ -85,7 +86,8 @@ static void find_defects(const Look *look, ObservedSet *ret)
 }
 
 /* Until when a refused generation can be tried again: its leaf's end, where the leaf is as the
- * policy wants it and the bundle is the published one's; 0 otherwise. */
+ * policy wants it, the bundle is the published one's, and nothing but PostgreSQL stands in the way;
+ * 0 otherwise: a file that somebody changed is why it was refused, and would be again. */
 static int64_t refused_until(const Look *look)
 {
         const PolicyCertificate *certificate = look->store.certificate;
@@ -105,6 +107,9 @@ static int64_t refused_until(const Look *look)
                 return 0;
         if (bundle.size != look->files[POLICY_TRUST].size ||
             memcmp(bundle.data, look->files[POLICY_TRUST].data, bundle.size) != 0)
+                return 0;
+        /* Of its time the leaf is good: whether that is now is the plan's to judge. */
+        if (preflight_check(certificate, fd, facts.not_before_usec, &facts, NULL) < 0)
                 return 0;
         return facts.not_after_usec;
 }

@@ -3,12 +3,32 @@
 #include "common/fdio.h"
 #include "daemon/worker/startup.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { TAIL_MAX = 64 * 1024, CURRENT_MAX = 4096 };
+enum { TAIL_MAX = 64 * 1024, CURRENT_MAX = 4096, HINT_MAX = 128 };
+
+/* What to do about a refusal, by a word of it; the first that fits. The settings named are the
+ * user's: those of pgcertd's configuration file only change with a publication. */
+static const struct {
+        const char *word;
+        const char *hint;
+} hints[] = {
+        {"requires a passphrase", "The keys of pgcertd have none: somebody encrypted this one."},
+        {"private key file", "Find who changes it, its owner, mode or ACL; pgcertd mends it once."},
+        {"revocation list", "Mend ssl_crl_file or ssl_crl_dir, or take it out."},
+        {"root certificate file", "Mend the file that ssl_ca_file names."},
+        {"cipher suites", "Mend ssl_tls13_ciphers."},
+        {"cipher list", "Mend ssl_ciphers: openssl ciphers -v tells what a list means."},
+        {"curve", "Mend ssl_ecdh_curve."},
+        {"group names", "Mend ssl_groups."},
+        {"protocol version", "Mend ssl_min_protocol_version and ssl_max_protocol_version."},
+        {"syntax error", "Mend that line; the view pg_file_settings shows every error."},
+        {"contains errors", "The view pg_file_settings shows them."},
+};
 
 /* Opens a regular file; -1 for anything else. */
 static int open_regular(int directory_fd, const char *path)
@@ -59,8 +79,9 @@ static bool has_any(const char *line, const char *const *words, size_t n)
 static const char *find_reason(char *text)
 {
         static const char *const reasons[] = {
-                "could not load", "could not access",   "could not set",    "private key file",
-                "certificate",    "cannot be reloaded", "could not create", "syntax error"};
+                "could not load",   "could not access",   "could not set",
+                "private key file", "certificate",        "cannot be reloaded",
+                "could not create", "unrecognized curve", "syntax error"};
         static const char *const results[] = {"SSL configuration was not reloaded",
                                               "contains errors"};
         const char *before = NULL, *reason = NULL;
@@ -78,6 +99,14 @@ static const char *find_reason(char *text)
         return reason;
 }
 
+static const char *find_hint(const char *words)
+{
+        for (size_t i = 0; i < ELEMENTSOF(hints); i++)
+                if (strstr(words, hints[i].word))
+                        return hints[i].hint;
+        return "Look into its log for \"SSL configuration was not reloaded\".";
+}
+
 bool serverlog_refusal(const char *data_directory, const Postmaster *postmaster, char *buffer,
                        size_t size)
 {
@@ -87,6 +116,7 @@ bool serverlog_refusal(const char *data_directory, const Postmaster *postmaster,
         off_t end;
         ssize_t n;
 
+        assert(size > HINT_MAX);
         if (fd < 0 || !tail)
                 return false;
         end = lseek(fd, 0, SEEK_END);
@@ -97,6 +127,8 @@ bool serverlog_refusal(const char *data_directory, const Postmaster *postmaster,
         if (!reason)
                 return false;
         message = strstr(reason, "LOG:  ");
-        startup_words(message ? message + strlen("LOG:  ") : reason, buffer, size);
+        startup_words(message ? message + strlen("LOG:  ") : reason, buffer, size - HINT_MAX);
+        n = (ssize_t)strlen(buffer);
+        snprintf(buffer + n, size - (size_t)n, " HINT: %s", find_hint(buffer));
         return true;
 }

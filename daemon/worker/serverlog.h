@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 
-/* The reason of the last reload, from the end of the postmaster's standard error where that is a
- * file, or of the log that its collector writes (current_logfiles). False where the last reload was
- * not refused, or nothing can be read. */
+/* The reason of the last refused reload with a hint, from the end of the postmaster's standard
+ * error where that is a file, or of the log that its collector writes (current_logfiles). False
+ * where the last reload was not refused, or nothing can be read. */
 bool serverlog_refusal(const char *data_directory, const Postmaster *postmaster, char *buffer,
                        size_t size);
