@@ -11,11 +11,12 @@
 
 typedef enum ControlFlag {
         CONTROL_JSON = 1 << 0,
-        CONTROL_NO_WAIT = 1 << 1, /* return when queued */
-        CONTROL_ALL = 1 << 2,     /* every certificate, instead of names */
-        CONTROL_REKEY = 1 << 3,   /* with a new key */
-        CONTROL_YES = 1 << 4,     /* consent, instead of being told what it would mean */
-        CONTROL_FLAGS = (1 << 5) - 1,
+        CONTROL_NO_WAIT = 1 << 1,   /* return when queued */
+        CONTROL_ALL = 1 << 2,       /* every certificate, instead of names */
+        CONTROL_REKEY = 1 << 3,     /* with a new key */
+        CONTROL_YES = 1 << 4,       /* consent, instead of being told what it would mean */
+        CONTROL_EMERGENCY = 1 << 5, /* the CA's key was stolen */
+        CONTROL_FLAGS = (1 << 6) - 1,
 } ControlFlag;
 
 typedef enum ControlKind {

@@ -2,34 +2,12 @@
 
 #include "common/events.h"
 #include "common/log.h"
+#include "daemon/answering.h"
 #include "daemon/handing.h"
 #include "daemon/news.h"
 
 #include <errno.h>
 #include <string.h>
-
-typedef enum AnswerKind {
-        ANSWER_CHECK,
-        ANSWER_PLAN,
-        ANSWER_RENEW,
-        ANSWER_RELOAD,
-        ANSWER_ADOPT,
-} AnswerKind;
-
-/* A call that waits for the first pass of that mode from number on. */
-typedef struct Waiting {
-        struct Waiting *next;
-        ControlCall *call;
-        AnswerKind kind;
-        WorkMode mode;
-        uint64_t number;
-} Waiting;
-
-struct Answers {
-        State *state;
-        Keeper *keeper;
-        Waiting *first;
-};
 
 int answers_new(State *state, Answers **ret, Error *reterr)
 {
@@ -44,12 +22,8 @@ int answers_new(State *state, Answers **ret, Error *reterr)
 
 Answers *answers_free(Answers *answers)
 {
-        while (answers && answers->first) {
-                Waiting *waiting = answers->first;
-
-                answers->first = waiting->next;
-                free(waiting);
-        }
+        if (answers)
+                waiting_free_all(&answers->first);
         free(answers);
         return NULL;
 }
@@ -62,32 +36,18 @@ void answers_set_keeper(Answers *answers, Keeper *keeper)
 static int wait_for_pass(Answers *answers, ControlCall *call, AnswerKind kind, WorkMode mode,
                          uint64_t number)
 {
-        Waiting *waiting = calloc(1, sizeof *waiting);
-
-        if (!waiting)
-                return -ENOMEM;
-        *waiting = (Waiting){
-                .next = answers->first, .call = call, .kind = kind, .mode = mode, .number = number};
-        answers->first = waiting;
-        return 0;
+        return waiting_add(&answers->first,
+                           &(Waiting){.call = call, .kind = kind, .mode = mode, .number = number});
 }
 
 static void on_closed(void *userdata, ControlCall *call)
 {
         Answers *answers = userdata;
 
-        for (Waiting **place = &answers->first; *place; place = &(*place)->next) {
-                if ((*place)->call == call) {
-                        Waiting *waiting = *place;
-
-                        *place = waiting->next;
-                        free(waiting);
-                        return;
-                }
-        }
+        waiting_forget(&answers->first, call);
 }
 
-static bool is_json(const ControlCall *call)
+bool answering_is_json(const ControlCall *call)
 {
         return control_call_flags(call) & CONTROL_JSON;
 }
@@ -101,7 +61,7 @@ static void finish_report(Answers *answers, ControlCall *call,
         Report report;
 
         state_report(answers->state, &report);
-        if (is_json(call))
+        if (answering_is_json(call))
                 as_json(&report, &text);
         else
                 as_text(&report, &text);
@@ -114,7 +74,7 @@ static void finish_report(Answers *answers, ControlCall *call,
         control_call_finish(call, (int)report_health(&report));
 }
 
-static int refuse(ControlCall *call, const char *sentence)
+int answering_refuse(ControlCall *call, const char *sentence)
 {
         _cleanup_(text_done) Text text = {0};
 
@@ -125,7 +85,7 @@ static int refuse(ControlCall *call, const char *sentence)
 }
 
 /* What has nothing to tell but that it is done. */
-static void finish_done(ControlCall *call, const char *member, const char *sentence)
+void answering_done(ControlCall *call, const char *member, const char *sentence)
 {
         _cleanup_(text_done) Text text = {0};
         Json json = {.text = &text};
@@ -135,7 +95,7 @@ static void finish_done(ControlCall *call, const char *member, const char *sente
         json_boolean(&json, member, true);
         json_object_end(&json);
         text_add(&text, "\n");
-        control_call_write(call, 1, is_json(call) ? text_content(&text) : sentence);
+        control_call_write(call, 1, answering_is_json(call) ? text_content(&text) : sentence);
         control_call_finish(call, 0);
 }
 
@@ -192,7 +152,7 @@ static bool knows_names(Answers *answers, ControlCall *call, char *const *names,
                 text_addf(&text,
                           "the policy has no certificate \"%.*s\" HINT: See pgcertctl status.",
                           POLICY_NAME_MAX, names[i]);
-                refuse(call, text_content(&text));
+                answering_refuse(call, text_content(&text));
                 return false;
         }
         return true;
@@ -209,7 +169,7 @@ static int on_renew(Answers *answers, ControlCall *call)
         int r = 0;
 
         if (all ? n > 0 : n == 0)
-                return refuse(call, "renew takes the names of certificates, or --all");
+                return answering_refuse(call, "renew takes the names of certificates, or --all");
         if (!knows_names(answers, call, names, n))
                 return 0;
         for (size_t i = 0; i < n && r >= 0; i++)
@@ -223,7 +183,7 @@ static int on_renew(Answers *answers, ControlCall *call)
                   (unsigned)control_call_uid(call), all ? "all certificates" : names[0],
                   n > 1 ? " and others" : "");
         if (flags & CONTROL_NO_WAIT) {
-                finish_done(call, "queued", "queued\n");
+                answering_done(call, "queued", "queued\n");
                 return 0;
         }
         return wait_for_pass(answers, call, ANSWER_RENEW, WORK_ACT, number);
@@ -238,8 +198,8 @@ static void finish_renewal(Answers *answers, ControlCall *call)
         int status;
 
         state_report(answers->state, &report);
-        status = is_json(call) ? report_renewal_json(&report, names, n, &text)
-                               : report_renewal(&report, names, n, &text);
+        status = answering_is_json(call) ? report_renewal_json(&report, names, n, &text)
+                                         : report_renewal(&report, names, n, &text);
         control_call_write(call, 1, text_content(&text));
         control_call_finish(call, status);
 }
@@ -255,9 +215,9 @@ static int on_adopt(Answers *answers, ControlCall *call)
         char *const *names = control_call_arguments(call, &n);
 
         if (n == 0)
-                return refuse(call, "adopt takes the names of certificates and clusters");
+                return answering_refuse(call, "adopt takes the names of certificates and clusters");
         if (!handing_knows(policy, names, n, &unknown))
-                return refuse(call, text_content(&unknown));
+                return answering_refuse(call, text_content(&unknown));
         if (!(flags & CONTROL_YES))
                 return wait_for_pass(answers, call, ANSWER_ADOPT, WORK_LOOK,
                                      keeper_request(answers->keeper, WORK_LOOK));
@@ -290,7 +250,7 @@ static void finish_adoption(Answers *answers, ControlCall *call)
 
         state_report(answers->state, &report);
         if (!report.plan) {
-                refuse(call, "no pass could be made HINT: See the log of pgcertd.");
+                answering_refuse(call, "no pass could be made HINT: See the log of pgcertd.");
                 return;
         }
         for (size_t i = 0; i < n; i++) {
@@ -319,8 +279,11 @@ static void finish(Answers *answers, const Waiting *waiting)
         case ANSWER_ADOPT:
                 finish_adoption(answers, waiting->call);
                 return;
+        case ANSWER_ROTATE:
+                answer_rotation(answers, waiting);
+                return;
         case ANSWER_RELOAD:
-                finish_done(waiting->call, "in_force", "the policy is in force\n");
+                answering_done(waiting->call, "in_force", "the policy is in force\n");
                 return;
         }
 }
@@ -346,6 +309,10 @@ static void finish_without_pass(Answers *answers, const Waiting *waiting, const 
                 text_addf(&text, "pgcertctl: nothing was renewed: %s\n", failure);
                 status = 2; /* as of any renewal that failed */
                 break;
+        case ANSWER_ROTATE:
+                text_addf(&text, "pgcertctl: nothing was done with the CA: %s\n", failure);
+                status = 2;
+                break;
         case ANSWER_RELOAD:
                 text_addf(&text, "pgcertctl: nothing was done with the policy yet: %s\n", failure);
                 status = 1;
@@ -363,7 +330,8 @@ void answers_pass_ended(void *userdata, uint64_t number, WorkMode mode, const ch
         while (*place) {
                 Waiting *waiting = *place;
 
-                if (waiting->number > number || waiting->mode != mode) {
+                if (waiting->number > number || waiting->mode != mode ||
+                    (!failure && answer_goes_on(answers, waiting))) {
                         place = &waiting->next;
                         continue;
                 }
@@ -380,8 +348,9 @@ static const struct {
         const char *name;
         int (*run)(Answers *answers, ControlCall *call);
 } commands[] = {
-        {"status", on_status}, {"renew", on_renew},   {"check", on_check},
-        {"plan", on_plan},     {"reload", on_reload}, {"adopt", on_adopt},
+        {"status", on_status},     {"renew", on_renew},       {"check", on_check},
+        {"plan", on_plan},         {"reload", on_reload},     {"adopt", on_adopt},
+        {"rotate", answer_rotate}, {"bundle", answer_bundle},
 };
 
 static int on_request(void *userdata, ControlCall *call)
@@ -391,8 +360,8 @@ static int on_request(void *userdata, ControlCall *call)
         for (size_t i = 0; i < ELEMENTSOF(commands); i++)
                 if (strcmp(commands[i].name, control_call_command(call)) == 0)
                         return commands[i].run(answers, call);
-        return refuse(call, "pgcertd does not know this command "
-                            "HINT: pgcertctl and pgcertd must be of one installation.");
+        return answering_refuse(call, "pgcertd does not know this command "
+                                      "HINT: pgcertctl and pgcertd must be of one installation.");
 }
 
 const ControlHandler answers_handler = {.request = on_request, .closed = on_closed};

@@ -18,8 +18,9 @@
 
 /* Seconds-long certificates are renewed on time; coalescing with other timers gains nothing. */
 #define TIMER_ACCURACY_USEC UINT64_C(1000)
-/* After this many passes in a row that left steps due, the next one waits a moment. */
-enum { ROUNDS_MAX = 4, STACK_SIZE = 512 * 1024 };
+/* After this many passes in a row that left steps due, the next one waits a moment. A rollover
+ * with nothing to wait for takes five. */
+enum { ROUNDS_MAX = 8, STACK_SIZE = 512 * 1024 };
 #define ROUND_PAUSE_USEC USEC_PER_SEC
 /* After a pass that failed: its plan is missing, so nothing says when the next one is due. */
 #define FAILURE_PAUSE_USEC (5 * USEC_PER_SEC)
@@ -95,6 +96,19 @@ int keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name, ui
         return r;
 }
 
+int keeper_request_rotation(Keeper *keeper, const char *authority, bool is_emergency,
+                            uint64_t *ret_number)
+{
+        int r = requests_add_renewal(&keeper->requests,
+                                     &(RequestedRenewal){.name = (char *)authority,
+                                                         .is_rotation = true,
+                                                         .is_emergency = is_emergency});
+
+        if (r >= 0)
+                *ret_number = keeper_request(keeper, WORK_ACT);
+        return r;
+}
+
 static void take_consent(const RequestedRenewal *renewal, const Policy *policy, Memory *memory)
 {
         const PolicyCertificate *certificate = policy_find_certificate(policy, renewal->name);
@@ -102,7 +116,7 @@ static void take_consent(const RequestedRenewal *renewal, const Policy *policy, 
 
         if (renewal->is_cluster && cluster)
                 memory->clusters[cluster - policy->clusters].has_consent = true;
-        if (renewal->is_cluster || !certificate)
+        if (renewal->is_cluster || renewal->is_rotation || !certificate)
                 return;
         memory->certificates[certificate - policy->certificates].has_consent |= renewal->is_consent;
 }
@@ -242,24 +256,16 @@ static int begin_pass(Keeper *keeper)
         return 0;
 }
 
-/* Whether the plan that was made after the pass wants more than what a pass that changes nothing
- * leaves open. */
-static bool is_something_due(const State *state)
-{
-        for (size_t i = 0; i < state->plan->n_steps; i++)
-                if (state->plan->steps[i].verb != STEP_LOGIN)
-                        return true;
-        return false;
-}
-
 static void schedule(Keeper *keeper)
 {
         const State *state = keeper->state;
+        Report report;
         int64_t boot = clock_boottime(), next = boot + state->policy->check_every_usec;
 
         if (state->plan && state->plan->next_boot_usec < next)
                 next = state->plan->next_boot_usec;
-        if (state->plan && is_something_due(state)) {
+        state_report(state, &report);
+        if (report_is_due(&report, STEP_VERBS, 0)) {
                 keeper->rounds++;
                 next = keeper->rounds <= ROUNDS_MAX ? boot : boot + ROUND_PAUSE_USEC;
         } else {

@@ -39,6 +39,11 @@ int keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey,
  * or the configuration file of the cluster; a certificate gets a new leaf, too. */
 int keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name, uint64_t *ret_number);
 
+/* The same, with a rollover of the CA of the authority of that name, at once where its key was
+ * stolen. */
+int keeper_request_rotation(Keeper *keeper, const char *authority, bool is_emergency,
+                            uint64_t *ret_number);
+
 /* Reads the policy now. On failure the old one stays, and errors has all that is wrong. Otherwise a
  * pass with it is asked for, as by keeper_request(WORK_ACT). */
 int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number);

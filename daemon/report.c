@@ -1,5 +1,11 @@
 #include "daemon/report.h"
 
+#include "common/clock.h"
+
+#include <string.h>
+
+#define DAY_USEC (24 * 3600 * USEC_PER_SEC)
+
 Health report_health(const Report *report)
 {
         return report->pass_usec == 0 || !report->plan ? HEALTH_UNKNOWN : report->plan->health;
@@ -45,4 +51,43 @@ const ObservedCluster *report_server(const Report *report, const PolicyCertifica
                         return observed;
         }
         return NULL;
+}
+
+bool report_is_due(const Report *report, StepVerb verb, size_t object)
+{
+        const Plan *plan = report->plan;
+
+        for (size_t i = 0; plan && i < plan->n_steps; i++) {
+                const Step *step = &plan->steps[i];
+
+                if (verb == STEP_VERBS ? step->verb != STEP_LOGIN
+                                       : step->verb == verb && step->object == object)
+                        return true;
+        }
+        return false;
+}
+
+const char *report_ca_step(StepVerb verb)
+{
+        if (verb == STEP_PREPARE)
+                return "prepare the next CA";
+        if (verb == STEP_ANNOUNCE)
+                return "announce the next CA";
+        if (verb == STEP_ACTIVATE)
+                return "activate the next CA";
+        if (verb == STEP_RETIRE)
+                return "retire a former CA";
+        return verb == STEP_EMERGENCY ? "replace the stolen CA" : "make a CA";
+}
+
+const char *report_short_time(const Report *report, int64_t usec, char cell[CLOCK_TEXT_MAX])
+{
+        clock_format(usec, cell);
+        if (strlen(cell) != strlen("2026-01-31T12:00:00Z"))
+                return cell;
+        if (usec >= report->now_usec && usec - report->now_usec < DAY_USEC)
+                return memmove(cell, cell + 11, strlen(cell + 11) + 1);
+        cell[10] = ' ';
+        strcpy(cell + 16, "Z");
+        return cell;
 }

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "common/clock.h"
 #include "daemon/plan.h"
 
 typedef struct Report {
@@ -39,7 +40,24 @@ const PlanCertificate *report_certificate(const Report *report, size_t certifica
 const ObservedCluster *report_observed(const Report *report, size_t cluster);
 const PlanCluster *report_cluster(const Report *report, size_t cluster);
 
-/* A table, a row per reader; what is wrong; one line to sum up. */
+/* Whether the plan has a step of that verb for the object at index; of STEP_VERBS, any step that
+ * changes something. */
+bool report_is_due(const Report *report, StepVerb verb, size_t object);
+
+/* A step of a CA in words: "activate the next CA". */
+const char *report_ca_step(StepVerb verb);
+
+/* Where nothing was looked at: the states of the interface have no word for it. */
+#define REPORT_NOT_YET "not looked at yet"
+
+/* An instant in UTC for a table: within the next day the time alone, otherwise to the minute. */
+const char *report_short_time(const Report *report, int64_t usec, char cell[CLOCK_TEXT_MAX]);
+
+/* The CAs of every authority, a row per generation, and who is in the way of their rollover. */
+void report_authority_table(const Report *report, Text *text);
+void report_authority_json(const Report *report, size_t index, Json *json);
+
+/* A table, a row per reader; a table of the CAs; what is wrong; one line to sum up. */
 void report_status(const Report *report, Text *text);
 void report_status_json(const Report *report, Text *text);
 

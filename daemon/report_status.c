@@ -10,21 +10,6 @@
 
 enum { CELL_MAX = 96, NAME_CELL_MAX = POLICY_NAME_MAX + 16 };
 
-#define DAY_USEC (24 * 3600 * USEC_PER_SEC)
-
-/* An instant in UTC for a table: within the next day the time alone, otherwise to the minute. */
-static const char *short_time(const Report *report, int64_t usec, char cell[CLOCK_TEXT_MAX])
-{
-        clock_format(usec, cell);
-        if (strlen(cell) != strlen("2026-01-31T12:00:00Z"))
-                return cell;
-        if (usec >= report->now_usec && usec - report->now_usec < DAY_USEC)
-                return memmove(cell, cell + 11, strlen(cell + 11) + 1);
-        cell[10] = ' ';
-        strcpy(cell + 16, "Z");
-        return cell;
-}
-
 /* What a cluster serves, in a word, against what is on disk. */
 static const char *served_word(const ObservedCluster *observed, const ObservedSet *set)
 {
@@ -94,7 +79,7 @@ static void next_cell(const Report *report, const PlanCertificate *planned, char
                 strcpy(cell, "renew now");
         else
                 snprintf(cell, CELL_MAX, "renew %s",
-                         short_time(report, planned->renew_at_usec, when));
+                         report_short_time(report, planned->renew_at_usec, when));
 }
 
 /* The row of a reader; cluster is SIZE_MAX for a set that no cluster uses. */
@@ -113,7 +98,7 @@ static void add_row(const Report *report, Table *table, size_t certificate, size
         if (is_used)
                 served = served_word(report_observed(report, cluster), set);
         if (set && set->has_leaf)
-                valid = short_time(report, set->leaf.not_after_usec, until);
+                valid = report_short_time(report, set->leaf.not_after_usec, until);
         else if (set && set->state != SET_UNKNOWN)
                 valid = "nothing";
         next_cell(report, planned, next);
@@ -257,6 +242,8 @@ void report_status(const Report *report, Text *text)
 {
         size_t troubled = 0, n = report->policy ? add_table(report, text, &troubled) : 0;
 
+        if (report->policy)
+                report_authority_table(report, text);
         add_problems(report, text);
         add_summary(report, n, troubled, text);
 }

@@ -60,6 +60,18 @@ WorkMode requests_take_mode(Requests *requests)
         return WORK_ACT;
 }
 
+static void take_rotation(const RequestedRenewal *renewal, const Policy *policy, Memory *memory)
+{
+        const PolicyAuthority *authority = policy_find_authority(policy, renewal->name);
+        MemoryAuthority *asked;
+
+        if (!authority)
+                return;
+        asked = &memory->authorities[authority - policy->authorities];
+        asked->is_rotate_requested |= !renewal->is_emergency;
+        asked->is_emergency_confirmed |= renewal->is_emergency;
+}
+
 void requests_take_renewals(Requests *requests, const Policy *policy, Memory *memory)
 {
         for (size_t i = 0; i < requests->n_renewals; i++) {
@@ -68,7 +80,9 @@ void requests_take_renewals(Requests *requests, const Policy *policy, Memory *me
                         policy_find_certificate(policy, renewal->name);
                 MemoryCertificate *asked;
 
-                if (!certificate || renewal->is_cluster)
+                if (renewal->is_rotation)
+                        take_rotation(renewal, policy, memory);
+                if (!certificate || renewal->is_cluster || renewal->is_rotation)
                         continue;
                 asked = &memory->certificates[certificate - policy->certificates];
                 asked->is_requested = true;

@@ -6,12 +6,15 @@
 
 #include "daemon/work.h"
 
-/* A renewal that was asked for. By name, since the policy may change before the pass begins. */
+/* A renewal, a consent or a rollover that was asked for. By name, since the policy may change
+ * before the pass begins. */
 typedef struct RequestedRenewal {
-        char *name; /* of a certificate, or of a cluster */
+        char *name; /* of a certificate, a cluster, or an authority */
         bool rekey;
-        bool is_consent; /* foreign files of that name are handed over */
-        bool is_cluster; /* a consent alone: no certificate gets a new leaf */
+        bool is_consent;   /* foreign files of that name are handed over */
+        bool is_cluster;   /* a consent alone: no certificate gets a new leaf */
+        bool is_rotation;  /* of the CA of the authority of that name */
+        bool is_emergency; /* whose key was stolen */
 } RequestedRenewal;
 
 /* Zero is one of nothing. */

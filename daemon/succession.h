@@ -11,7 +11,7 @@
  * ends the whole pass is a failure. */
 int succession_run(Work *work, const Plan *plan, Error *reterr);
 
-/* A roll-over that was asked for is one try, however it went. */
+/* A rollover that was asked for is one try, however it went. */
 void succession_settle(Work *work);
 
 /* Whether the verb is one of these steps. */

@@ -93,12 +93,34 @@ START_TEST(knows_its_commands_and_names)
         run_until(has_plan);
         ask("status", CONTROL_JSON, NULL);
         expect(HEALTH_CRITICAL, "\"version\":1");
-        ask("rotate", 0, NULL);
+        ask("revolve", 0, NULL);
         expect(HEALTH_UNKNOWN, "does not know this command");
+        ask("rotate", 0, NULL);
+        expect(HEALTH_UNKNOWN, "the name of one authority");
+        ask("bundle", 0, "one");
+        expect(HEALTH_UNKNOWN, "the policy has no authority \"one\"");
         ask("renew", 0, "three");
         expect(HEALTH_UNKNOWN, "the policy has no certificate \"three\"");
         ask("renew", CONTROL_ALL, "two");
         expect(HEALTH_UNKNOWN, "or --all");
+}
+END_TEST
+
+START_TEST(a_rollover_without_a_signer_fails)
+{
+        run_until(has_plan);
+        ask("rotate", 0, "main");
+        expect(2, "main: no new CA was made: no signer");
+        ask("rotate", CONTROL_JSON, "main");
+        expect(2, "\"outcome\":\"failed\",\"subject\":null,\"error\":\"no signer");
+        ask("rotate", CONTROL_EMERGENCY, "main");
+        expect(1, "Nothing was changed. To do it, add --yes.");
+        ask("rotate", CONTROL_EMERGENCY | CONTROL_YES, "main");
+        expect(2, "no signer");
+        ask("rotate", CONTROL_NO_WAIT, "main");
+        expect(0, "queued");
+        ask("bundle", 0, "main");
+        expect(HEALTH_UNKNOWN, "the CA of main is not known: no signer");
 }
 END_TEST
 
@@ -169,6 +191,7 @@ static Suite *suite(void)
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_set_timeout(c, 30);
         tcase_add_test(c, knows_its_commands_and_names);
+        tcase_add_test(c, a_rollover_without_a_signer_fails);
         tcase_add_test(c, a_renewal_that_was_not_done_is_not_called_done);
         tcase_add_test(c, tells_that_a_certificate_is_gone);
         tcase_add_test(c, a_broken_policy_leaves_nobody_waiting);

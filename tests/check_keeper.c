@@ -186,11 +186,14 @@ END_TEST
 
 START_TEST(renewals_are_taken_by_the_names_that_are_left)
 {
-        static const RequestedRenewal table[] = {{"gone", true, false, false},
-                                                 {"one", false, true, false},
-                                                 {"two", true, false, false},
-                                                 {"two", false, false, false},
-                                                 {"one", true, true, true}};
+        static const RequestedRenewal table[] = {
+                {.name = (char *)"gone", .rekey = true},
+                {.name = (char *)"one", .is_consent = true},
+                {.name = (char *)"two", .rekey = true},
+                {.name = (char *)"two"},
+                {.name = (char *)"main", .is_rotation = true},
+                {.name = (char *)"one", .is_rotation = true},
+                {.name = (char *)"one", .rekey = true, .is_consent = true, .is_cluster = true}};
         _cleanup_(requests_done) Requests requests = {0};
         MemoryCertificate *memory = state.memory->certificates;
 

@@ -61,7 +61,7 @@ START_TEST(pgcertctl_carries_requests_and_answers)
                 {"reload", finish_late, 1, "reload 0", "done\n"},
                 {"check 2>&1", NULL, 3, "check 0", "pgcertctl: pgcertd cannot do that now"},
                 {"stauts 2>&1", NULL, 3, "", "HINT: Did you mean \"status\"?\n"},
-                {"rotate 2>&1", NULL, 3, "", "there is no command \"rotate\""},
+                {"revolve 2>&1", NULL, 3, "", "there is no command \"revolve\""},
                 {"--jsn 2>&1", NULL, 3, "", "HINT: Did you mean \"--json\"?\n"},
                 {"renew 2>&1", NULL, 3, "", "renew needs the names"},
                 {"renew --all a 2>&1", NULL, 3, "", "not both"},

@@ -19,8 +19,37 @@ START_TEST(shows_a_row_per_reader)
                 "main (server)  ok     yes     2026-12-31 12:00Z  renew 2026-12-21 12:00Z\n"
                 "app (client)   ok     -       2026-12-31 12:00Z  renew 2026-12-21 12:00Z\n"
                 "\n"
+                "AUTHORITY  CA       PHASE    VALID UNTIL        NEXT\n"
+                "main       root G1  current  2031-11-06 12:00Z  prepare 2030-03-16 "
+                "12:00Z\n"
+                "\n"
                 "OK: all 2 readers have what they should have; next: renew server at\n"
                 "  2026-12-21T12:00:00Z (in 19d); last looked at 2026-12-02T11:59:59Z\n");
+}
+END_TEST
+
+START_TEST(shows_where_each_generation_of_a_ca_stands)
+{
+        _cleanup_(text_done) Text text = {0};
+        ObservedGeneration generations[2];
+        Scene scene;
+
+        set_scene(&scene);
+        generations[0] = scene.generation;
+        generations[1] = scene.generation;
+        generations[1].number = 2;
+        generations[1].phase = AUTHORITY_NEXT;
+        generations[1].subject = (char *)"CN=root G2 00000000, O=Bytebase";
+        scene.observed_authority.generations = generations;
+        scene.observed_authority.n_generations = 2;
+        scene.planned_authority = (PlanAuthority){.next_verb = STEP_ACTIVATE,
+                                                  .next_generation = 2,
+                                                  .next_usec = NOW + 7 * DAY,
+                                                  .waits_for = (char *)"cluster main"};
+        report_status(&scene.report, &text);
+        has(&text, "root G1  current  2031-11-06 12:00Z  -\n");
+        has(&text, "root G2  next     2031-11-06 12:00Z  activate 2026-12-09 12:00Z\n");
+        has(&text, "  main: to activate the next CA waits for cluster main\n");
 }
 END_TEST
 
@@ -330,6 +359,7 @@ static Suite *suite(void)
         TCase *c = tcase_create("report");
 
         tcase_add_test(c, shows_a_row_per_reader);
+        tcase_add_test(c, shows_where_each_generation_of_a_ca_stands);
         tcase_add_test(c, shows_seconds_within_the_next_day);
         tcase_add_test(c, tells_what_a_server_serves_in_a_word);
         tcase_add_test(c, sums_up_in_one_line);

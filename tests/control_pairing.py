@@ -62,7 +62,8 @@ class Pairing(unittest.TestCase):
     def test_table(self):
         """What the manual names is what the program takes."""
         for command in self.commands():
-            arguments = [command] + {"renew": ["--all"], "adopt": ["server"]}.get(command, [])
+            arguments = [command] + {"renew": ["--all"], "adopt": ["server"], "rotate": ["main"],
+                                     "bundle": ["main"]}.get(command, [])
             done = subprocess.run([self.program, "--runtime-dir", "/nonexistent", *arguments],
                                   capture_output=True, text=True)
             self.assertEqual(done.returncode, 3)

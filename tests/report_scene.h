@@ -128,6 +128,8 @@ _unused_ static void set_scene(Scene *scene)
                 scene->planned[i] = (PlanCertificate){.renew_at_usec = NOW + 19 * DAY};
         scene->planned_cluster =
                 (PlanCluster){.proof = PROOF_PROVEN, .running = true, .reachable = true};
+        scene->planned_authority =
+                (PlanAuthority){.next_verb = STEP_PREPARE, .next_usec = NOW + 1200 * DAY};
         scene->steps[0] =
                 (Step){.verb = STEP_ISSUE, .rekey = true, .reason = (char *)"renewal is due"};
         scene->steps[1] = (Step){.verb = STEP_LOAD, .reason = (char *)"new files are in place"};

@@ -31,23 +31,31 @@ enum { ANSWER_MAX = 64 << 20 };
 typedef struct Command {
         const char *name;
         const char *help;
-        unsigned flags;  /* ControlFlag bits that it takes */
-        bool has_names;  /* takes names, or --all */
-        bool is_patient; /* waits as long as pgcertd lives, for it runs a pass */
+        unsigned flags;    /* ControlFlag bits that it takes */
+        const char *names; /* what it takes names of; NULL for no names */
+        bool is_single;    /* exactly one */
+        bool is_patient;   /* waits as long as pgcertd lives, for it runs a pass */
 } Command;
 
 static const Command commands[] = {
-        {"status", "show every reader, what it is served, and what comes next", CONTROL_JSON, false,
-         false},
-        {"check", "look at everything now, change nothing, and explain", CONTROL_JSON, false, true},
-        {"plan", "show the steps that are due now, and when the next ones will be", CONTROL_JSON,
-         false, true},
-        {"renew", "issue new certificates now, and wait until they are served",
-         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_ALL | CONTROL_REKEY, true, true},
-        {"adopt", "hand files over that pgcertd did not make; without --yes only tell",
-         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_YES, true, true},
-        {"reload", "read the policy again, and wait until it is in force", CONTROL_JSON, false,
+        {"status", "show every reader, what it is served, and what comes next", CONTROL_JSON, NULL,
+         false, false},
+        {"check", "look at everything now, change nothing, and explain", CONTROL_JSON, NULL, false,
          true},
+        {"plan", "show the steps that are due now, and when the next ones will be", CONTROL_JSON,
+         NULL, false, true},
+        {"renew", "issue new certificates now, and wait until they are served",
+         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_ALL | CONTROL_REKEY, "certificates, or --all",
+         false, true},
+        {"adopt", "hand files over that pgcertd did not make; without --yes only tell",
+         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_YES, "certificates or clusters", false, true},
+        {"rotate", "roll the CA of an authority over, and wait until the next one is published",
+         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_EMERGENCY | CONTROL_YES, "an authority", true,
+         true},
+        {"bundle", "print the anchors of an authority that readers are to trust", CONTROL_JSON,
+         "an authority", true, false},
+        {"reload", "read the policy again, and wait until it is in force", CONTROL_JSON, NULL,
+         false, true},
 };
 
 enum { OPTION_RUNTIME_DIR = 256, OPTION_HELP, OPTION_VERSION };
@@ -58,6 +66,7 @@ static const struct option options[] = {
         {"all", no_argument, NULL, CONTROL_ALL},
         {"rekey", no_argument, NULL, CONTROL_REKEY},
         {"yes", no_argument, NULL, CONTROL_YES},
+        {"emergency", no_argument, NULL, CONTROL_EMERGENCY},
         {"help", no_argument, NULL, OPTION_HELP},
         {"version", no_argument, NULL, OPTION_VERSION},
         {NULL, 0, NULL, 0},
@@ -137,18 +146,20 @@ static int check_usage(const Request *request, Error *reterr)
                 if (options[i].val < OPTION_RUNTIME_DIR && (wrong & (unsigned)options[i].val))
                         return error_set(reterr, EINVAL, "%s takes no --%s HINT: See pgcertctl(1).",
                                          command->name, options[i].name);
-        if (!command->has_names && request->n_names > 0)
+        if (!command->names && request->n_names > 0)
                 return error_set(reterr, EINVAL,
                                  "%s takes no names, but \"%s\" was given HINT: It is about "
                                  "everything in the policy.",
                                  command->name, request->names[0]);
-        if (command->has_names && is_all == (request->n_names > 0))
+        if (command->is_single && request->n_names != 1)
                 return error_set(reterr, EINVAL,
-                                 "%s needs the names of certificates%s%s HINT: pgcertctl status "
-                                 "shows the names.",
-                                 command->name,
-                                 command->flags & CONTROL_ALL ? ", or --all" : " or clusters",
-                                 is_all ? ", but not both" : "");
+                                 "%s needs the name of %s HINT: pgcertctl status shows the names.",
+                                 command->name, command->names);
+        if (command->names && is_all == (request->n_names > 0))
+                return error_set(reterr, EINVAL,
+                                 "%s needs the names of %s%s HINT: pgcertctl status shows the "
+                                 "names.",
+                                 command->name, command->names, is_all ? ", but not both" : "");
         for (size_t i = 0; i < request->n_names; i++)
                 if (strlen(request->names[i]) > CONTROL_ARGUMENT_MAX)
                         return error_set(reterr, EINVAL, "a name is longer than %d bytes",
@@ -175,8 +186,9 @@ static int help(void)
                "Options:\n"
                "  --all              renew: every certificate, instead of names\n"
                "  --rekey            renew: with new keys\n"
-               "  --no-wait          renew, adopt: return when queued\n"
-               "  --yes              adopt: do it\n"
+               "  --no-wait          renew, adopt, rotate: return when queued\n"
+               "  --emergency        rotate: the CA's key was stolen; without --yes only tell\n"
+               "  --yes              adopt, rotate --emergency: do it\n"
                "  --json             answer in JSON\n"
                "  --runtime-dir DIR  where pgcertd's control socket is (" RUNTIME_DIR ")\n"
                "  --help             show this\n"
