@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/events.h"
 #include "common/log.h"
+#include "daemon/metrics.h"
 #include "daemon/news.h"
 #include "daemon/notify.h"
 #include "daemon/requests.h"
@@ -134,12 +135,22 @@ static void take_requests(Keeper *keeper, Work *pass)
         requests_take_renewals(&keeper->requests, pass->input.policy, pass->memory);
 }
 
+/* How things stand, for whoever asks systemd or reads the metrics. */
+static void tell_state(const Keeper *keeper)
+{
+        Report report;
+
+        state_report(keeper->state, &report);
+        metrics_write(&report, keeper->state->places.runtime_dir);
+        news_status(keeper->state);
+}
+
 int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number)
 {
         int r = state_load(keeper->state, errors);
 
         if (r < 0) {
-                news_status(keeper->state);
+                tell_state(keeper);
                 return r;
         }
         log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
@@ -169,7 +180,7 @@ static void rest(Keeper *keeper, int64_t usec, int64_t boot_usec)
 static void told_ended(Keeper *keeper, WorkMode mode, const char *failure)
 {
         notify_pass_ended();
-        news_status(keeper->state);
+        tell_state(keeper);
         notify_ready(); /* the first pass did what it could */
         keeper->ended(keeper->userdata, keeper->number, mode, failure);
 }

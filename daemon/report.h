@@ -70,6 +70,12 @@ void report_plan_json(const Report *report, Text *text);
 void report_check(const Report *report, Text *text);
 void report_check_json(const Report *report, Text *text);
 
+/* All of it in Prometheus' text format; see report_metrics.c. */
+void report_metrics(const Report *report, Text *text);
+
+/* The word for a phase: next, current, retiring. */
+const char *report_phase_name(AuthorityPhase phase);
+
 /* How the renewals went that were asked for, of all certificates where n is 0. The exit status: 0
  * proven, or a client's that is published; 1 the proof is owed; 2 refused or failed. */
 int report_renewal(const Report *report, char *const *names, size_t n, Text *text);
