@@ -94,9 +94,6 @@ static void check_leaf(PolicyDraft *draft, size_t i)
 
         if (!spans_are_fit(node) || origin->is_told)
                 return;
-        duration_format(leaf->lifetime_usec, l);
-        duration_format(leaf->renew_before_usec, r);
-        duration_format(policy->check_every_usec, c);
         if (leaf->lifetime_usec - leaf->renew_before_usec <
             policy->check_every_usec + USEC_PER_SEC) {
                 policydraft_refuse(
@@ -104,8 +101,10 @@ static void check_leaf(PolicyDraft *draft, size_t i)
                         "lifetime %s - renew_before %s = %s is less than check_every %s "
                         "+ 1s (certificate %s). HINT: Lower renew_before or "
                         "check_every, or raise lifetime.",
-                        l, r, duration_format(leaf->lifetime_usec - leaf->renew_before_usec, left),
-                        c, leaf->name);
+                        duration_format(leaf->lifetime_usec, l),
+                        duration_format(leaf->renew_before_usec, r),
+                        duration_format(leaf->lifetime_usec - leaf->renew_before_usec, left),
+                        duration_format(policy->check_every_usec, c), leaf->name);
                 return;
         }
         if (leaf->use != POLICY_CLIENT || !leaf->authority ||
@@ -121,8 +120,10 @@ static void check_leaf(PolicyDraft *draft, size_t i)
                         "check_every %s = %s, so that client %s would miss a new CA of %s. HINT: "
                         "Raise renew_before (or lifetime, of which it is a third), or lower the "
                         "others.",
-                        r, duration_format(leaf->authority->distribute_usec, d),
-                        duration_format(policy->backdate_usec, s), c, duration_format(needed, sum),
+                        duration_format(leaf->renew_before_usec, r),
+                        duration_format(leaf->authority->distribute_usec, d),
+                        duration_format(policy->backdate_usec, s),
+                        duration_format(policy->check_every_usec, c), duration_format(needed, sum),
                         leaf->name, leaf->authority->name);
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <yaml.h>
 
+enum { FEW_KEYS = 16 }; /* compared each with each; more are sorted */
+
 typedef struct Reader {
         yaml_parser_t parser;
         const char *file;
@@ -197,13 +199,25 @@ static int compare_keys(const void *a, const void *b)
         return r != 0 ? r : (x > y) - (x < y);
 }
 
+/* What nearly every map is, told without allocating anything. */
+static bool has_few_and_different(const YamlNode *map)
+{
+        if (map->n > FEW_KEYS)
+                return false;
+        for (size_t i = 1; i < map->n; i++)
+                for (size_t j = 0; j < i; j++)
+                        if (strcmp(map->children[i].key, map->children[j].key) == 0)
+                                return false;
+        return true;
+}
+
 /* Tells every key that stands in the map a second time. */
 static void check_duplicates(Reader *reader, YamlNode *map)
 {
         _cleanup_(freep) YamlNode **sorted = NULL;
         char excerpt[YAML_EXCERPT_MAX];
 
-        if (map->n < 2 || reader->is_dead)
+        if (map->n < 2 || reader->is_dead || has_few_and_different(map))
                 return;
         sorted = calloc(map->n, sizeof *sorted);
         if (!sorted) {
