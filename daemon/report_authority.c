@@ -23,7 +23,7 @@ static const PlanAuthority *report_ca(const Report *report, size_t index)
         return plan && index < plan->n_authorities ? &plan->authorities[index] : NULL;
 }
 
-static const char *phase_name(AuthorityPhase phase)
+const char *report_phase_name(AuthorityPhase phase)
 {
         switch (phase) {
         case AUTHORITY_NEXT:
@@ -51,7 +51,7 @@ static void add_generation(const ObservedGeneration *generation, Json *json)
         json_object(json, NULL);
         json_integer(json, "number", generation->number);
         json_string(json, "subject", generation->subject);
-        json_string(json, "phase", phase_name((AuthorityPhase)generation->phase));
+        json_string(json, "phase", report_phase_name((AuthorityPhase)generation->phase));
         json_time(json, "not_after", generation->facts.not_after_usec);
         add_stamp(json, "announced_at", generation->announced_usec);
         add_stamp(json, "activated_at", generation->activated_usec);
@@ -145,7 +145,7 @@ static void add_rows(const Report *report, size_t index, Table *table)
                                 common_name(generation->subject, name),
                                 generation->is_stolen
                                         ? "stolen"
-                                        : phase_name((AuthorityPhase)generation->phase),
+                                        : report_phase_name((AuthorityPhase)generation->phase),
                                 report_short_time(report, generation->facts.not_after_usec, until),
                                 next,
                         });

@@ -5,9 +5,6 @@
 
 #include <string.h>
 
-/* Where nothing was looked at: the states of the interface have no word for it. */
-#define NOT_YET "not looked at yet"
-
 /* A time; null for "never". */
 static void add_time(Json *json, const char *key, int64_t usec)
 {
@@ -64,7 +61,7 @@ static void add_certificate(const Report *report, size_t i, Json *json)
                                                   ? &report->memory->certificates[i]
                                                   : NULL;
         const CertFacts *disk = set && set->has_leaf ? &set->leaf : NULL;
-        const char *error = planned ? planned->error : NOT_YET;
+        const char *error = planned ? planned->error : REPORT_NOT_YET;
 
         if (!error && memory)
                 error = memory->attempt.error;
@@ -94,7 +91,7 @@ static void add_cluster(const Report *report, size_t i, Json *json)
         const PlanCluster *planned = report_cluster(report, i);
         const ObservedCluster *observed = report_observed(report, i);
         size_t certificate = (size_t)(cluster->certificate - report->policy->certificates);
-        const char *error = planned ? planned->error : NOT_YET;
+        const char *error = planned ? planned->error : REPORT_NOT_YET;
 
         if (!error && report->memory && i < report->memory->n_clusters)
                 error = report->memory->clusters[i].unusable;
@@ -106,47 +103,6 @@ static void add_cluster(const Report *report, size_t i, Json *json)
         add_other_leaf(json, "served", served_leaf(observed), report_set(report, certificate));
         json_string(json, "proof",
                     planned ? cluster_proof_name(planned->proof) : cluster_proof_name(PROOF_OWED));
-        json_string(json, "error", error);
-        json_object_end(json);
-}
-
-const char *report_phase_name(AuthorityPhase phase)
-{
-        switch (phase) {
-        case AUTHORITY_NEXT:
-                return "next";
-        case AUTHORITY_CURRENT:
-                return "current";
-        case AUTHORITY_RETIRING:
-        case AUTHORITY_PHASES:
-                break;
-        }
-        return "retiring";
-}
-
-static void add_authority(const Report *report, size_t i, Json *json)
-{
-        const Observation *observation = report->observation;
-        const ObservedAuthority *observed =
-                observation && i < observation->n_authorities ? &observation->authorities[i] : NULL;
-        const char *error = report->plan && i < report->plan->n_authorities
-                                    ? report->plan->authorities[i].error
-                                    : NOT_YET;
-
-        json_object(json, NULL);
-        json_string(json, "name", report->policy->authorities[i].name);
-        json_array(json, "generations");
-        for (size_t j = 0; observed && j < observed->n_generations; j++) {
-                const ObservedGeneration *generation = &observed->generations[j];
-
-                json_object(json, NULL);
-                json_integer(json, "number", generation->number);
-                json_string(json, "subject", generation->subject);
-                json_string(json, "phase", report_phase_name((AuthorityPhase)generation->phase));
-                json_time(json, "not_after", generation->facts.not_after_usec);
-                json_object_end(json);
-        }
-        json_array_end(json);
         json_string(json, "error", error);
         json_object_end(json);
 }
@@ -189,7 +145,7 @@ static void add_status(const Report *report, Json *json)
         json_array_end(json);
         json_array(json, "authorities");
         for (size_t i = 0; policy && i < policy->n_authorities; i++)
-                add_authority(report, i, json);
+                report_authority_json(report, i, json);
         json_array_end(json);
         json_integer(json, "health", report_health(report));
         add_next(report, json);

@@ -19,7 +19,7 @@ PROGRAMS = ["pgcertd", "pgcertd-worker", "pgcertd-signer", "pgcertctl"]
 # A module includes only modules of its own level or a lower one. Level by level, the lowest first.
 LEVELS = [
     "common/macro common/events common/utf8 common/error",
-    "common/log common/lock common/clock common/text common/duration common/fdio common/keytype common/nearest",
+    "common/log common/lock common/clock common/text common/pem common/duration common/fdio common/keytype common/nearest",
     "common/yaml* common/message common/wire* common/crypto common/key common/cert common/crl",
     "common/csr common/extension common/profile common/policy* common/authority common/observation common/program",
     "daemon/clockstep daemon/repair daemon/memory daemon/step daemon/health daemon/proof "
@@ -29,9 +29,9 @@ LEVELS = [
     "daemon/signer/*",
     "daemon/peer daemon/survey daemon/work daemon/succession daemon/issuance daemon/delivery daemon/putback "
     "daemon/handover daemon/handing "
-    "daemon/pass daemon/report* daemon/metrics daemon/finding",
+    "daemon/pass daemon/report* daemon/rotation daemon/metrics daemon/finding",
     "daemon/state daemon/news daemon/requests daemon/keeper",
-    "daemon/control* daemon/answer",
+    "daemon/control* daemon/waiting daemon/answer*",
     "daemon/pgcertd daemon/ctl/*",
 ]
 
