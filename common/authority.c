@@ -168,6 +168,7 @@ static void put_generation(Message *message, const ObservedGeneration *generatio
         wire_put_u8(message, generation->is_stolen);
         wire_put_u8(message, generation->is_imported);
         wire_put_u8(message, generation->is_incomplete);
+        wire_put_u8(message, generation->key_type);
         authority_put_facts(message, &generation->facts);
         wire_put_text(message, generation->subject);
         wire_put_bytes(message, generation->der, generation->der_size);
@@ -215,6 +216,11 @@ static int get_generation(Message *message, ObservedGeneration *ret, Error *rete
         ret->is_stolen = wire_get_flag(message);
         ret->is_imported = wire_get_flag(message);
         ret->is_incomplete = wire_get_flag(message);
+        ret->key_type = wire_get_u8(message);
+        if (ret->key_type > KEY_TYPE_COUNT) {
+                message->bad = true;
+                ret->key_type = 0;
+        }
         authority_get_facts(message, &ret->facts);
         r = copy_text(wire_get_text(message, AUTHORITY_SUBJECT_MAX), &ret->subject, reterr);
         if (r >= 0)

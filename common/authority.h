@@ -27,6 +27,7 @@ typedef struct ObservedGeneration {
         bool is_imported;   /* somebody else's CA, taken over with its key */
         bool is_incomplete; /* it signed leaves that its ledger does not know: it stays until its
                                own end */
+        uint8_t key_type;   /* 1 + KeyType of its key, as the signer reads it; 0 for none of ours */
         CertFacts facts;
         char *subject; /* as one line */
         uint8_t *der;

@@ -52,6 +52,8 @@ typedef struct PolicyAuthority {
         int64_t lifetime_usec;
         int64_t distribute_usec;
         int64_t renew_before_usec; /* where not written, see policyrule_check() */
+        bool has_renew_before;     /* written: else a CA goes by a third of its own lifetime, which
+                                      is not the policy's where that was changed since */
         int64_t notice_usec;
         char **trust; /* files with foreign anchors */
         size_t n_trust;

@@ -170,7 +170,8 @@ static void set_renew_before(const Policy *policy, PolicyAuthority *authority, c
         int64_t needed = leaves->longest_usec + authority->distribute_usec + policy->backdate_usec +
                          policy->check_every_usec;
 
-        if (authority->renew_before_usec == 0)
+        authority->has_renew_before = authority->renew_before_usec != 0;
+        if (!authority->has_renew_before)
                 authority->renew_before_usec = third > needed ? third : needed;
 }
 

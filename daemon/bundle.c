@@ -33,19 +33,56 @@ static int add(Bundle *bundle, const BundlePart *part, Error *reterr)
         return 0;
 }
 
+bool bundle_is_stolen(const ObservedGeneration *generation)
+{
+        return generation->is_stolen && generation->phase == AUTHORITY_RETIRING;
+}
+
+bool bundle_needs_stolen(const Policy *policy, const Observation *observation, size_t authority)
+{
+        const ObservedAuthority *observed = &observation->authorities[authority];
+        bool has_stolen = false;
+
+        for (size_t g = 0; g < observed->n_generations; g++)
+                has_stolen |= bundle_is_stolen(&observed->generations[g]);
+        for (size_t i = 0; has_stolen && i < policy->n_certificates; i++) {
+                const ObservedSet *set = &observation->sets[i];
+                const ObservedGeneration *issuer;
+
+                if (policy->certificates[i].use != POLICY_CLIENT ||
+                    policy->certificates[i].authority != &policy->authorities[authority] ||
+                    !set->has_leaf || (set->state != SET_OURS && set->state != SET_DAMAGED))
+                        continue;
+                issuer = authority_find_key(observed, set->leaf.issuer_key_id);
+                if (issuer && bundle_is_stolen(issuer))
+                        return true;
+        }
+        return false;
+}
+
+/* A client that trusts a stolen CA may be led to anybody's server; a server that does still serves
+ * those whose leaves are not replaced yet. */
+bool bundle_wants(const ObservedGeneration *generation, PolicyUse use, bool needs_stolen)
+{
+        return !bundle_is_stolen(generation) || (use == POLICY_SERVER && needs_stolen);
+}
+
 static const ObservedAuthority *authority_of(const Policy *policy, const Observation *observation,
                                              const PolicyAuthority *authority)
 {
         return &observation->authorities[authority - policy->authorities];
 }
 
-static int add_authority(const ObservedAuthority *authority, Bundle *bundle, Error *reterr)
+static int add_authority(const ObservedAuthority *authority, PolicyUse use, bool needs_stolen,
+                         Bundle *bundle, Error *reterr)
 {
         int r = 0;
 
         for (size_t i = 0; i < authority->n_generations && r >= 0; i++) {
                 const ObservedGeneration *generation = &authority->generations[i];
 
+                if (!bundle_wants(generation, use, needs_stolen))
+                        continue;
                 r = add(bundle,
                         &(BundlePart){.der = generation->der,
                                       .size = generation->der_size,
@@ -70,9 +107,12 @@ int bundle_anchors(const Policy *policy, const Observation *observation, size_t 
         int r = 0;
 
         *ret = (Bundle){0};
-        for (size_t i = 0; i < certificate->n_bundle && r >= 0; i++)
-                r = add_authority(authority_of(policy, observation, certificate->bundle[i]), ret,
-                                  reterr);
+        for (size_t i = 0; i < certificate->n_bundle && r >= 0; i++) {
+                size_t authority = (size_t)(certificate->bundle[i] - policy->authorities);
+
+                r = add_authority(&observation->authorities[authority], certificate->use,
+                                  bundle_needs_stolen(policy, observation, authority), ret, reterr);
+        }
         if (r < 0)
                 bundle_done(ret);
         return r;

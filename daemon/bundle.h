@@ -26,8 +26,9 @@ typedef struct Bundle {
 void bundle_done(Bundle *bundle);
 
 /* The anchors that the set at index is to hold: of each authority of its bundle every generation
- * that is not retired, and `trust:`; after an emergency the stolen generation only as long as
- * somebody still needs it. Each once, in a fixed order. -E2BIG for more than BUNDLE_PARTS_MAX. */
+ * that is not retired, and `trust:`; after an emergency the stolen generation is held by servers
+ * alone, as long as a local client has a leaf of it. Each once, in a fixed order. -E2BIG for more
+ * than BUNDLE_PARTS_MAX. */
 int bundle_anchors(const Policy *policy, const Observation *observation, size_t index, Bundle *ret,
                    Error *reterr);
 
@@ -37,3 +38,13 @@ int bundle_anchors(const Policy *policy, const Observation *observation, size_t 
 int bundle_chain(const Policy *policy, const Observation *observation, size_t index,
                  const uint8_t issuer_key_id[CERT_KEY_ID], int64_t now_usec, Bundle *ret,
                  Error *reterr);
+
+/* Whether the generation's key was stolen and another one signs in its place. */
+bool bundle_is_stolen(const ObservedGeneration *generation);
+
+/* Whether a local client of the authority still has a leaf of a stolen generation. Linear in the
+ * certificates, where there is such a generation. */
+bool bundle_needs_stolen(const Policy *policy, const Observation *observation, size_t authority);
+
+/* Whether a bundle for that use is to hold the generation; needs_stolen as above. */
+bool bundle_wants(const ObservedGeneration *generation, PolicyUse use, bool needs_stolen);

@@ -1,6 +1,6 @@
 /*
- * One certificate of a plan: whether its set is published anew now, what stands in the way, and
- * what its row says. Pure.
+ * One certificate of a plan: whether its set is published anew now, and what stands in the way.
+ * Pure.
  */
 #pragma once
 
@@ -42,6 +42,7 @@ typedef struct Draft {
         bool is_foreign;
         bool is_adopting; /* foreign, with consent, and taken over now */
         bool is_issuing;
+        bool is_trusting;   /* a new bundle with the leaf that is there */
         bool is_retrying;   /* a refused generation is published again */
         bool is_publishing; /* also where issuing or retrying */
         bool is_waiting;    /* due, but in back-off until retry_boot_usec */
@@ -67,16 +68,6 @@ bool draft_has_consent(const DueInput *input, size_t index);
 
 /* What is due and what stands in the way, for the certificate at index. */
 int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *reterr);
-
-typedef struct DraftRow {
-        CertificateState state;
-        Health health;
-        char *error; /* NULL, or a sentence; the caller's */
-} DraftRow;
-
-/* The row, as things stand before the steps. */
-int draft_row(const DraftInput *input, size_t index, const Draft *draft, DraftRow *ret,
-              Error *reterr);
 
 /* The word for a state, as text and JSON write it. */
 const char *certificate_state_name(CertificateState state);

@@ -1,11 +1,17 @@
 /*
  * Every reason but the service file and the links comes with a fresh leaf: PostgreSQL loads a set
  * all or nothing, so the leaf's fingerprint on the wire proves the bundle, the modes and the names
- * too. The order of the reasons is that of what a reader would suffer from first.
+ * too. A client is not proved: for another trust bundle alone it keeps its leaf, which moves to the
+ * next CA at its own renewal. The order of the reasons is that of what a reader would suffer from
+ * first.
+ *
+ * An anchor too many is no reason, but for one that was stolen: a former CA leaves each bundle at
+ * that set's next publication.
  */
 #include "daemon/due.h"
 
 #include "common/clock.h"
+#include "daemon/lineage.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -48,6 +54,11 @@ static const ObservedAuthority *authority_of(const DueInput *input,
         return &input->observation->authorities[authority - input->policy->authorities];
 }
 
+static size_t index_of(const DueInput *input, const PolicyCertificate *certificate)
+{
+        return (size_t)(certificate - input->policy->certificates);
+}
+
 /* Whether a leaf issued at at_usec would end later than the one on disk. Where the signer
  * is silent, its CA is taken to last. */
 static bool ends_later(const DueInput *input, const PolicyCertificate *certificate,
@@ -74,7 +85,9 @@ int64_t due_at(const DueInput *input, size_t index)
         const ObservedSet *set = &input->observation->sets[index];
         int64_t renew, rekey;
 
-        if (!set->has_leaf || (set->state != SET_OURS && set->state != SET_DAMAGED))
+        if (!set->has_leaf || (set->state != SET_OURS && set->state != SET_DAMAGED) ||
+            (evidence_is_alien(input->policy, input->observation, index) &&
+             !authority_current(authority_of(input, certificate->authority))))
                 return USEC_INFINITY;
         renew = due_renew_at(certificate, set->leaf.not_after_usec, input->host);
         rekey = rekey_at(certificate, set);
@@ -84,46 +97,31 @@ int64_t due_at(const DueInput *input, size_t index)
         return renew < rekey ? renew : rekey;
 }
 
-static bool has_anchor(const ObservedBundle *bundle, const uint8_t key_id[CERT_KEY_ID])
+bool due_waits_for_servers(const DueInput *input, size_t index, Text *names)
 {
-        for (size_t i = 0; bundle && i < bundle->n; i++)
-                if (memcmp(bundle->anchors[i], key_id, CERT_KEY_ID) == 0)
-                        return true;
-        return false;
-}
+        const PolicyCertificate *certificate = &input->policy->certificates[index];
+        const ObservedSet *set = &input->observation->sets[index];
+        const EvidenceNames *servers = NULL;
 
-/* The first generation that the set's bundle should hold and does not; NULL for none. */
-static const ObservedGeneration *
-missing_anchor(const DueInput *input, const PolicyCertificate *certificate, const ObservedSet *set)
-{
-        const ObservedBundle *bundle = set->bundle < input->observation->n_bundles
-                                               ? &input->observation->bundles[set->bundle]
-                                               : NULL;
-
-        for (size_t i = 0; i < certificate->n_bundle; i++) {
-                const ObservedAuthority *authority = authority_of(input, certificate->bundle[i]);
-
-                for (size_t g = 0; g < authority->n_generations; g++)
-                        if (!has_anchor(bundle, authority->generations[g].facts.key_id))
-                                return &authority->generations[g];
-        }
-        return NULL;
-}
-
-/* Whether the leaf was issued by another authority than the policy's. A silent signer says nothing;
- * a leaf without authorityKeyIdentifier neither. */
-static bool is_moved(const DueInput *input, const PolicyCertificate *certificate,
-                     const ObservedSet *set)
-{
-        static const uint8_t absent[CERT_KEY_ID];
-        const ObservedAuthority *authority = authority_of(input, certificate->authority);
-
-        if (!authority->known || memcmp(set->leaf.issuer_key_id, absent, CERT_KEY_ID) == 0)
+        if (certificate->use != POLICY_CLIENT || set->state != SET_OURS || !set->has_leaf ||
+            set->leaf.not_after_usec <= input->now_usec)
                 return false;
-        for (size_t g = 0; g < authority->n_generations; g++)
-                if (memcmp(authority->generations[g].facts.key_id, set->leaf.issuer_key_id,
-                           CERT_KEY_ID) == 0)
-                        return false;
+        for (size_t i = 0; i < certificate->n_bundle && input->emergencies; i++) {
+                const Emergency *emergency =
+                        &input->emergencies[certificate->bundle[i] - input->policy->authorities];
+
+                if (emergency->stolen && emergency->servers.n > 0)
+                        servers = &emergency->servers;
+        }
+        /* A leaf that ends does not wait for a server that is down. */
+        if (!servers && evidence_is_alien(input->policy, input->observation, index) &&
+            input->now_usec < due_renew_at(certificate, set->leaf.not_after_usec, input->host))
+                servers = &input->evidence[certificate->authority - input->policy->authorities]
+                                   .alien_servers;
+        if (!servers || servers->n == 0)
+                return false;
+        if (names)
+                evidence_describe(servers, names);
         return true;
 }
 
@@ -172,8 +170,6 @@ static bool is_left(const DueInput *input, const PolicyCertificate *certificate)
 static bool find_by_policy(const DueInput *input, const PolicyCertificate *certificate,
                            const ObservedSet *set, Due *due, Text *reason)
 {
-        const ObservedGeneration *anchor;
-
         if (set->defects & SET_KEY_TYPE) {
                 due->rekey = true;
                 text_addf(reason, "the policy wants a key of type %s",
@@ -185,10 +181,13 @@ static bool find_by_policy(const DueInput *input, const PolicyCertificate *certi
                           certificate->use == POLICY_SERVER ? "server" : "client");
         } else if (set->defects & SET_ADOPTED) {
                 text_add(reason, "its files are a copy of what pgcertd did not make");
-        } else if (is_moved(input, certificate, set)) {
-                text_addf(reason, "its authority is now %s", certificate->authority->name);
-        } else if ((anchor = missing_anchor(input, certificate, set))) {
-                text_addf(reason, "its trust bundle lacks %s", anchor->subject);
+        } else if (lineage_find_issuer(input->policy, input->observation,
+                                       index_of(input, certificate), reason)) {
+                return true;
+        } else if (certificate->use == POLICY_SERVER &&
+                   lineage_find_bundle(input->policy, input->observation, input->emergencies,
+                                       index_of(input, certificate), reason)) {
+                return true;
         } else if (set->defects & SET_MODE) {
                 due->is_left = is_left(input, certificate);
                 text_add(reason, due_damage(set));
@@ -284,6 +283,43 @@ static bool is_rekey_due(const DueInput *input, size_t index)
                (set->has_leaf && input->now_usec >= rekey_at(certificate, set));
 }
 
+/* Whether the leaf is of a CA whose key nobody here has, and no other one can take its place yet:
+ * only its bundle can be published anew. What is asked for or damaged goes on to be told. */
+static bool is_bundle_alone(const DueInput *input, size_t index)
+{
+        const ObservedSet *set = &input->observation->sets[index];
+
+        return set->state == SET_OURS && !input->memory->certificates[index].is_requested &&
+               evidence_is_alien(input->policy, input->observation, index) &&
+               !authority_current(
+                       authority_of(input, input->policy->certificates[index].authority));
+}
+
+static void find_kind(const DueInput *input, size_t index, Due *due, Text *reason)
+{
+        const PolicyCertificate *certificate = &input->policy->certificates[index];
+        const ObservedSet *set = &input->observation->sets[index];
+        bool waits = due_waits_for_servers(input, index, NULL);
+
+        if (find_retry(input, index, reason)) {
+                due->kind = DUE_RETRY;
+        } else if (!waits && !is_bundle_alone(input, index) &&
+                   find_issue(input, index, due, reason)) {
+                due->kind = DUE_ISSUE;
+                due->rekey |= is_rekey_due(input, index);
+        } else if (!input->emergencies || !waits) {
+                if (set->has_leaf &&
+                    lineage_find_bundle(input->policy, input->observation, input->emergencies,
+                                        index_of(input, certificate), reason))
+                        due->kind = DUE_TRUST;
+        }
+        if (due->kind == DUE_NOTHING && (set->defects & (SET_LINKS | SET_SERVICE))) {
+                due->kind = DUE_PUBLISH;
+                due->is_left = is_left(input, certificate);
+                text_add(reason, due_damage(set));
+        }
+}
+
 int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr)
 {
         const ObservedSet *set = &input->observation->sets[index];
@@ -293,17 +329,6 @@ int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr)
         if (set->state == SET_UNKNOWN || set->state == SET_FOREIGN ||
             (set->defects & SET_SERVICE_FOREIGN))
                 return 0;
-        if (find_retry(input, index, &reason)) {
-                ret->kind = DUE_RETRY;
-        } else if (find_issue(input, index, ret, &reason)) {
-                ret->kind = DUE_ISSUE;
-                ret->rekey |= is_rekey_due(input, index);
-        } else if (set->defects & (SET_LINKS | SET_SERVICE)) {
-                ret->kind = DUE_PUBLISH;
-                ret->is_left = is_left(input, &input->policy->certificates[index]);
-                text_add(&reason, due_damage(set));
-        } else {
-                return 0;
-        }
-        return text_take(&reason, &ret->reason, reterr);
+        find_kind(input, index, ret, &reason);
+        return ret->kind == DUE_NOTHING ? 0 : text_take(&reason, &ret->reason, reterr);
 }

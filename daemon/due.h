@@ -4,12 +4,12 @@
  */
 #pragma once
 
-#include "common/observation.h"
-#include "daemon/memory.h"
+#include "daemon/emergency.h"
 
 typedef enum DueKind {
         DUE_NOTHING,
         DUE_PUBLISH, /* links or the service file alone: the leaf stays */
+        DUE_TRUST,   /* a new generation with the leaf on disk and another trust bundle */
         DUE_RETRY,   /* the generation that a PostgreSQL refused is tried again */
         DUE_ISSUE,   /* a new generation with a fresh leaf */
 } DueKind;
@@ -25,6 +25,8 @@ typedef struct DueInput {
         const Policy *policy;
         const Observation *observation;
         const Memory *memory;
+        const Evidence *evidence;     /* of each authority */
+        const Emergency *emergencies; /* of each authority; NULL where no key was stolen */
         int64_t now_usec;
         const char *host;
 } DueInput;
@@ -34,6 +36,11 @@ void due_done(Due *due);
 /* The first reason that fits, for the certificate at index. A set that could not be looked at, or
  * that is foreign, is never due. */
 int due_find(const DueInput *input, size_t index, Due *ret, Error *reterr);
+
+/* Whether a client's set, that is of use as it is, waits until servers can be reached with what it
+ * gets: they are to be proved with a leaf of the new CA first, after an emergency or where readers
+ * move from a CA whose key nobody here has. names gets the servers; it may be NULL. */
+bool due_waits_for_servers(const DueInput *input, size_t index, Text *names);
 
 /* When the set on disk will be due by time, for a leaf's end or for its key's age; USEC_INFINITY
  * where nothing is planned: no leaf, or one that ends with its CA: a new one would end no later, so

@@ -8,12 +8,8 @@
  */
 #pragma once
 
-#include "common/observation.h"
-#include "daemon/draft.h"
-#include "daemon/health.h"
-#include "daemon/memory.h"
-#include "daemon/proof.h"
-#include "daemon/step.h"
+#include "daemon/draftrow.h"
+#include "daemon/task.h"
 
 typedef struct PlanCertificate {
         CertificateState state;
@@ -59,17 +55,6 @@ typedef struct Plan {
                                    is the keeper's */
         char *next_what;        /* "renew server", never NULL */
 } Plan;
-
-typedef struct PlanInput {
-        const Policy *policy;
-        const Observation *observation;
-        const Memory *memory;
-        int64_t now_usec;  /* realtime */
-        int64_t boot_usec; /* boottime */
-        const char *host;  /* seeds the jitter, with the certificate's name */
-        const char *held;  /* NULL, or why no step may be done now: every step is held */
-        bool check_all;    /* look at the logins now, whenever they were last looked at */
-} PlanInput;
 
 int plan_make(const PlanInput *input, Plan **ret, Error *reterr);
 Plan *plan_free(Plan *plan);

@@ -86,6 +86,8 @@ static const char *load_reason(const ProofInput *input, const char *configure)
                 return "a new leaf is published";
         if (!has_disk_leaf(input->set) || input->set->state != SET_OURS || input->is_foreign)
                 return NULL;
+        if (input->is_trusting)
+                return "a new trust bundle is published";
         if (configure)
                 return "its configuration file is written";
         switch ((HandshakeOutcome)input->observed->served.outcome) {
@@ -133,7 +135,7 @@ static const char *login_reason(const ProofInput *input, bool is_proving)
 static void find_steps(const ProofInput *input, Proof *proof)
 {
         const ObservedCluster *observed = input->observed;
-        bool is_waiting = !input->is_issuing &&
+        bool is_waiting = !input->is_issuing && !input->is_trusting &&
                           attempt_is_waiting(&input->memory->attempt, input->boot_usec) &&
                           !(observed->state == CLUSTER_RUNNING && is_changed(input));
 

@@ -24,7 +24,8 @@ typedef struct ProofInput {
         const ObservedSet *set; /* of its certificate */
         const MemoryCluster *memory;
         bool is_issuing;        /* its set gets another leaf in this plan */
-        bool is_issuing_client; /* a client of verify.as does */
+        bool is_trusting;       /* its set gets another trust bundle with the leaf that is there */
+        bool is_issuing_client; /* a client of verify.as does, or a new bundle */
         bool is_foreign;        /* its set is not ours, or waits for the configuration file */
         bool check_all;
         const char *held; /* NULL, or why no step may be done */

@@ -237,7 +237,9 @@ static void fall_behind_bundle(World *world)
 static void trust_foreign(World *world)
 {
         fall_behind_bundle(world);
-        world->policy.authorities[0].n_trust = 1;
+        if (world->observation->n_sets > 1)
+                world->observation->sets[1].bundle = server(world)->bundle;
+        world_add_trust(world, 0, world->observation->bundles[server(world)->bundle].anchors[1]);
 }
 
 static void hold_anchor_of_other(World *world)
@@ -263,7 +265,7 @@ static const Case cases[] = {
         {"expired", expire, CERTIFICATE_DUE, 2, NULL, RENEWED},
         {"expired, failed", expire_and_fail, CERTIFICATE_EXPIRED, 2, "the disk is full", ""},
         {"expired with its CA", expire_clamped, CERTIFICATE_EXPIRED, 2,
-         "expired at 2026-01-31T00:00:00Z", ""},
+         "expired at 2026-01-31T00:00:00Z", "prepare main"},
         {"half of renew_before", come_to_half, CERTIFICATE_DUE, 0, NULL, RENEWED},
         {"past half of renew_before", pass_half, CERTIFICATE_DUE, 2, NULL, RENEWED},
         {"failing", fail_before_half, CERTIFICATE_ERROR, 1, "the disk is full", ""},
@@ -285,7 +287,8 @@ static const Case cases[] = {
         {"silent in its bundle", silence_in_bundle, CERTIFICATE_ERROR, 1, "did not answer", ""},
         {"CA lost", lose_ca, CERTIFICATE_HELD, 2, "CA lost", ""},
         {"CA lost, set absent", lose_ca_at_first_issue, CERTIFICATE_HELD, 2, "CA lost", ""},
-        {"CA ended", end_ca, CERTIFICATE_ERROR, 1, "expired at 2026-01-01T00:00:00Z", ""},
+        {"CA ended", end_ca, CERTIFICATE_ERROR, 1, "expired at 2026-01-01T00:00:00Z",
+         "prepare main"},
         {"unknown issuer", fall_behind_issuer, CERTIFICATE_HELD, 1, "HINT: Restore", ""},
         {"unknown issuer, due", fall_behind_issuer_due, CERTIFICATE_HELD, 1, "leaf was issued", ""},
         {"issuer not named", lose_issuer_id, CERTIFICATE_OK, 0, NULL, ""},

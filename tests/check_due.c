@@ -155,6 +155,7 @@ static void clamp(World *world)
         world->observation->authorities[0].generations[0].facts.not_after_usec =
                 server(world)->leaf.not_after_usec;
         world->now = server(world)->leaf.not_after_usec - DAY;
+        world->policy.authorities[0].renew_before_usec = HOUR; /* no next one yet */
 }
 
 static void clamp_within_a_second(World *world)
