@@ -1,4 +1,5 @@
-#include "daemon/signer/ca.h"
+#include "daemon/signer/making.h"
+#include "daemon/signer/statement.h"
 
 #include "common/clock.h"
 
@@ -71,20 +72,22 @@ static void expect_entries(const char *expected)
 
 static void make_ca(void)
 {
-        ck_assert_msg(ca_make(&ca, &policy_ca, now, backdate, &error) == 1, "%s", error.text);
+        ck_assert_msg(making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error) == 1,
+                      "%s", error.text);
 }
 
 START_TEST(makes_a_ca_once)
 {
         _cleanup_(authority_done) ObservedAuthority first = {0}, second = {0};
 
-        ck_assert_int_eq(ca_observe(&ca, "main", now, &first, &error), 0);
+        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &first, &error), 0);
         ck_assert_uint_eq(first.n_generations, 0);
         make_ca();
-        ck_assert_int_eq(ca_observe(&ca, "main", now, &first, &error), 0);
+        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &first, &error), 0);
         reopen();
-        ck_assert_int_eq(ca_make(&ca, &policy_ca, now + DAY, backdate, &error), 0);
-        ck_assert_int_eq(ca_observe(&ca, "main", now, &second, &error), 0);
+        ck_assert_int_eq(making_first(&ca, &policy_ca, MAKING_CURRENT, now + DAY, backdate, &error),
+                         0);
+        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &second, &error), 0);
         ck_assert_uint_eq(second.n_generations, 1);
         ck_assert_mem_eq(&first.generations[0].facts, &second.generations[0].facts,
                          sizeof(CertFacts));
@@ -93,7 +96,8 @@ START_TEST(makes_a_ca_once)
         ck_assert_int_eq(second.generations[0].facts.not_after_usec, now - 500000 + 100 * DAY);
         expect_entries("1\n");
         judge_run("ls -A ca ca/main");
-        ck_assert_str_eq(judge_output, "ca:\nmain\n\nca/main:\nG1.crt\nG1.key\n");
+        ck_assert_str_eq(judge_output,
+                         "ca:\nmain\n\nca/main:\nG1.active\nG1.crt\nG1.key\nG1.prepared\n");
 }
 END_TEST
 
@@ -116,15 +120,17 @@ START_TEST(goes_on_after_a_crash)
         make_ca();
         ck_assert_int_eq(judge_run("%s", crashes[_i].crash), 0);
         reopen();
-        ck_assert_msg(ca_make(&ca, &policy_ca, now, backdate, &error) == crashes[_i].made, "%s",
-                      error.text);
-        ck_assert_int_eq(ca_observe(&ca, "main", now, &observed, &error), 0);
+        ck_assert_msg(making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error) ==
+                              crashes[_i].made,
+                      "%s", error.text);
+        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &observed, &error), 0);
         ck_assert_uint_eq(observed.n_generations, 1);
         ck_assert_int_eq(ledger_knows(ledger, "main", observed.generations[0].facts.serial, &error),
                          1);
         expect_entries("1\n");
         judge_run("ls -A ca ca/main");
-        ck_assert_str_eq(judge_output, "ca:\nmain\n\nca/main:\nG1.crt\nG1.key\n");
+        ck_assert_str_eq(judge_output,
+                         "ca:\nmain\n\nca/main:\nG1.active\nG1.crt\nG1.key\nG1.prepared\n");
 }
 END_TEST
 
@@ -148,20 +154,25 @@ START_TEST(tells_what_is_damaged_and_leaves_it_alone)
                 {"chmod 640 ca/main/G1.key", "others may read it"},
                 {"mv ca/main/G1.key x; ln -s ../../x ca/main/G1.key", "G1.key"},
                 {"rm ca/main/G1.key; mkfifo ca/main/G1.key", "not a regular file"},
-                {"cp ca/main/G1.crt ca/main/G2.crt", "G2.key"},
+                {"cp ca/main/G1.crt ca/main/G2.crt", "G2.prepared is missing"},
                 {"openssl req -x509 -newkey ed25519 -nodes -keyout ca/main/G1.key -subj /CN=x "
                  "-addext basicConstraints=CA:FALSE -out ca/main/G1.crt; chmod 600 ca/main/*",
                  "not that of a CA"},
                 {"rm -r ca/main", "lost"},
         };
         static char before[JUDGE_OUTPUT_MAX];
+        _cleanup_(authority_done) ObservedAuthority observed = {0};
+        int r;
 
         make_ca();
         ck_assert_int_eq(judge_run("%s", damages[_i].damage), 0);
         judge_run("find . | sort; find . -type f -exec md5sum {} + | sort");
         strcpy(before, judge_output);
         reopen();
-        ck_assert_int_lt(ca_make(&ca, &policy_ca, now, backdate, &error), 0);
+        r = making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error);
+        if (r >= 0)
+                r = statement_make(&ca, &policy_ca, now, &observed, &error);
+        ck_assert_int_lt(r, 0);
         ck_assert_msg(strstr(error.text, damages[_i].expected) != NULL, "%s", error.text);
         ck_assert_ptr_nonnull(strstr(error.text, "the CA of authority main"));
         judge_run("find . | sort; find . -type f -exec md5sum {} + | sort");
@@ -172,7 +183,8 @@ END_TEST
 START_TEST(leaves_nothing_where_a_ca_cannot_be_made)
 {
         ca_subject[0].value = (char *)"not a country";
-        ck_assert_int_eq(ca_make(&ca, &policy_ca, now, backdate, &error), -EINVAL);
+        ck_assert_int_eq(making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error),
+                         -EINVAL);
         judge_run("find ca; wc -c <ledger.jsonl");
         ck_assert_str_eq(judge_output, "ca\n0\n");
 }

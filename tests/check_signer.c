@@ -17,7 +17,7 @@ START_TEST(makes_cas_that_openssl_accepts)
                 "Signature Algorithm: sha384With"};
         _cleanup_(authority_done) ObservedAuthority blank = {0}, made = {0}, again = {0};
         const ObservedGeneration *generation;
-        char expected[200];
+        char expected[300];
 
         write_policy(ca_keys[_i]);
         ck_assert_msg(authority("main", 0, &blank) == 0, "%s", error.text);
@@ -49,7 +49,9 @@ START_TEST(makes_cas_that_openssl_accepts)
                                    "openssl x509 -in G1.crt -noout -pubkey | cmp - k && rm k"),
                          0);
         snprintf(expected, sizeof expected,
-                 "G1.crt\nG1.key\n700 %s\n600 %s\n-----BEGIN PRIVATE KEY-----\n", user, user);
+                 "G1.active\nG1.crt\nG1.key\nG1.prepared\n700 %s\n600 %s\n-----BEGIN PRIVATE "
+                 "KEY-----\n",
+                 user, user);
         ck_assert_str_eq(judge_output, expected);
 
         ck_assert_int_eq(authority("main", 1, &again), 0);

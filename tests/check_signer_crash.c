@@ -56,8 +56,8 @@ static void judge_after(const Told *before, const char *name, int when)
                 "grep -c '\"serial\":\"%s\".*}$' state/ledger.jsonl;"
                 "grep -c '\"serial\":\"%s\".*}$' state/ledger.jsonl; ls -A state/ca state/ca/main",
                 after.authority, after.leaf, before->leaf[0] ? before->leaf : after.leaf);
-        ck_assert_msg(strcmp(judge_output, "1\n1\n1\nstate/ca:\nmain\n\nstate/ca/main:\nG1.crt\n"
-                                           "G1.key\n") == 0,
+        ck_assert_msg(strcmp(judge_output, "1\n1\n1\nstate/ca:\nmain\n\nstate/ca/main:\n"
+                                           "G1.active\nG1.crt\nG1.key\nG1.prepared\n") == 0,
                       "%s %d: %s", name, when, judge_output);
 }
 

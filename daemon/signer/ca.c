@@ -1,16 +1,3 @@
-/*
- * What a crash may leave of a new CA, and what the next look makes of it:
- *
- * - a directory .new-*, whole or not: removed at the next start, for nobody was told of it, and no
- *   certificate names it;
- * - the authority's directory with G1.new in it: made and in place, but the rename may not be on
- * disk and the ledger may not know it. settle() syncs, enters it once, and takes the mark away;
- * - the same without the mark: done.
- *
- * Nothing else is repaired. A directory without a certificate, a key that is not the certificate's
- * or that others may read, are told: making another CA in its place would cut off every reader that
- * trusts the first.
- */
 #include "daemon/signer/ca.h"
 
 #include "common/clock.h"
@@ -21,44 +8,31 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum {
-        CA_ENTRIES_MAX = 1000, /* of an authority's directory; more are none of ours */
         CA_AUTHORITIES_MAX = 10 * POLICY_CERTIFICATES_MAX, /* those that were once, too */
-        CA_NAME_MAX = 32,                                  /* bytes of G4294967295.crt */
-        CA_KEY_MAX = 16 * 1024,
         CA_SUBJECT_MAX = 512,
 };
 
-static const char temporary_prefix[] = ".new-"; /* no authority's name begins with a dot */
-
-static const char *file_name(uint32_t number, const char *suffix, char buffer[CA_NAME_MAX])
+void ca_remove_temporary(int ca_fd, const char *name)
 {
-        snprintf(buffer, CA_NAME_MAX, "G%" PRIu32 ".%s", number, suffix);
-        return buffer;
-}
-
-/* What cannot be removed stays: its name is no authority's, and nobody reads it. */
-static void remove_temporary(int ca_fd, const char *name)
-{
-        static const char *const suffixes[] = {"key", "crt", "new"};
         _cleanup_(closep) int fd = -1;
-        char file[CA_NAME_MAX];
 
         if (fdio_open_directory(ca_fd, name, &fd, NULL) < 0)
                 return;
-        for (size_t i = 0; i < ELEMENTSOF(suffixes); i++)
-                unlinkat(fd, file_name(1, suffixes[i], file), 0);
-        unlinkat(ca_fd, name, AT_REMOVEDIR);
+        if (cafile_discard(fd, 1, NULL) >= 0)
+                unlinkat(ca_fd, name, AT_REMOVEDIR);
 }
 
-static int visit_temporary(const char *name, void *userdata, Error *reterr)
+static int visit_authority(const char *name, void *userdata, Error *reterr)
 {
+        _cleanup_(closep) int fd = -1;
         const int *ca_fd = userdata;
 
-        if (strncmp(name, temporary_prefix, strlen(temporary_prefix)) == 0)
-                remove_temporary(*ca_fd, name);
+        if (strncmp(name, CA_TEMPORARY_PREFIX, strlen(CA_TEMPORARY_PREFIX)) == 0)
+                ca_remove_temporary(*ca_fd, name);
+        else if (name[0] != '.' && fdio_open_directory(*ca_fd, name, &fd, NULL) >= 0)
+                (void)cafile_tidy(fd, NULL);
         return 0;
 }
 
@@ -73,7 +47,7 @@ int ca_open(int state_fd, Ledger *ledger, const Mint *mint, Ca *ret, Error *rete
         r = fdio_open_directory(state_fd, "ca", &fd, reterr);
         if (r < 0)
                 return r;
-        r = fdio_each_entry(fd, CA_AUTHORITIES_MAX, visit_temporary, &fd, reterr);
+        r = fdio_each_entry(fd, CA_AUTHORITIES_MAX, visit_authority, &fd, reterr);
         if (r < 0)
                 return error_prefix(reterr, "the CAs");
         if (fstat(fd, &stat) < 0)
@@ -93,112 +67,104 @@ void ca_close(Ca *ca)
         ca->fd = -1;
 }
 
-static int compare_numbers(const void *a, const void *b)
+void ca_note(const Ca *ca, const char *format, ...)
 {
-        const ObservedGeneration *x = a, *y = b;
+        char line[ERROR_TEXT_MAX];
+        va_list ap;
 
-        return (x->number > y->number) - (x->number < y->number);
+        if (!ca->notes)
+                return;
+        va_start(ap, format);
+        vsnprintf(line, sizeof line, format, ap);
+        va_end(ap);
+        text_addf(ca->notes, "%s\n", line);
 }
 
-/* Adds the generation that a file belongs to, once. Files of other names are not ours to judge. */
-static int add_number(const char *name, void *userdata, Error *reterr)
+void caview_done(CaView *view)
 {
-        ObservedAuthority *authority = userdata;
-        ObservedGeneration *items;
-        char whole[CA_NAME_MAX], suffix[4];
-        uint32_t number;
+        closep(&view->fd);
+        cafile_list_done(&view->files);
+        authority_done(&view->observed);
+        *view = (CaView){.fd = -1};
+}
 
-        if (sscanf(name, "G%" SCNu32 ".%3[a-z]", &number, suffix) != 2 || number == 0 ||
-            strcmp(name, file_name(number, suffix, whole)) != 0 ||
-            (strcmp(suffix, "key") != 0 && strcmp(suffix, "crt") != 0))
-                return 0;
-        for (size_t i = 0; i < authority->n_generations; i++)
-                if (authority->generations[i].number == number)
-                        return 0;
-        if (authority->n_generations == OBSERVED_GENERATIONS_MAX)
-                return error_set(reterr, E2BIG, "more than %d generations",
-                                 OBSERVED_GENERATIONS_MAX);
-        items = reallocarray(authority->generations, authority->n_generations + 1, sizeof *items);
-        if (!items)
-                return error_oom(reterr);
-        authority->generations = items;
-        items[authority->n_generations++] = (ObservedGeneration){.number = number};
+const CafileSet *caview_files(const CaView *view, uint32_t number)
+{
+        for (size_t i = 0; i < view->files.n; i++)
+                if (view->files.items[i].number == number)
+                        return &view->files.items[i];
+        return NULL;
+}
+
+static bool is_activated(const CafileSet *set)
+{
+        return cafile_has(set, CAFILE_ACTIVE) ||
+               (set->number == 1 && !cafile_has(set, CAFILE_PREPARED));
+}
+
+/* The number of the one that signs; 0 for none. */
+static uint32_t current_number(const CafileList *files)
+{
+        for (size_t i = files->n; i-- > 0;)
+                if (is_activated(&files->items[i]) && !cafile_has(&files->items[i], CAFILE_RETIRED))
+                        return files->items[i].number;
         return 0;
 }
 
-static int find_numbers(int fd, ObservedAuthority *authority, Error *reterr)
+/* What nobody needs of a retired generation. Its stamps are in the ledger. */
+static int clear_retired(int fd, CafileSet *set, Error *reterr)
 {
-        int r = fdio_each_entry(fd, CA_ENTRIES_MAX, add_number, authority, reterr);
+        static const Cafile unneeded[] = {CAFILE_CROSS,     CAFILE_NEW,       CAFILE_PREPARED,
+                                          CAFILE_ACTIVE,    CAFILE_STOLEN,    CAFILE_IMPORTED,
+                                          CAFILE_ANNOUNCED, CAFILE_INCOMPLETE};
+        int r = 0;
 
-        if (r < 0)
-                return r;
-        if (authority->n_generations == 0)
-                return error_set(reterr, EINVAL,
-                                 "its directory is there, but no CA is in it HINT: Restore it from "
-                                 "a backup; remove it only if no certificate of it is in use.");
-        qsort(authority->generations, authority->n_generations, sizeof *authority->generations,
-              compare_numbers);
-        return 0;
+        if (cafile_has(set, CAFILE_KEY)) {
+                /* The mark was seen, but need not be on disk yet. */
+                r = fdio_sync(fd, "the CA's directory", reterr);
+                if (r >= 0)
+                        r = cafile_wipe_key(fd, set->number, reterr);
+        }
+        for (size_t i = 0; i < ELEMENTSOF(unneeded) && r >= 0; i++)
+                if (cafile_has(set, unneeded[i]))
+                        r = cafile_remove(fd, set->number, unneeded[i], reterr);
+        set->has = 1U << CAFILE_RETIRED | (set->has & 1U << CAFILE_CERTIFICATE);
+        return r;
 }
 
-static int read_certificate(int fd, uint32_t number, Cert **ret, Error *reterr)
+/* Carries on what was broken off. A foreign CA's key was imported to certify the next one, and
+ * that is done once the next one signs. */
+static int recover(CaView *view, Error *reterr)
 {
-        _cleanup_(file_bytes_done) FileBytes bytes = {0};
-        _cleanup_(cert_list_done) CertList list = {0};
-        char name[CA_NAME_MAX];
-        int r = fdio_read(fd, file_name(number, "crt", name), CERT_FILE_MAX, &bytes, reterr);
+        uint32_t current;
+        size_t n = 0;
+        int r = 0;
 
-        if (r < 0)
-                return r;
-        r = cert_list_parse(bytes.data, bytes.size, &list, reterr);
-        if (r < 0)
-                return error_prefix(reterr, "%s", name);
-        if (list.n != 1)
-                return error_set(reterr, EINVAL, "%s: %zu certificates instead of one", name,
-                                 list.n);
-        *ret = TAKE_PTR(list.items[0]);
-        return 0;
+        for (size_t i = 0; i < view->files.n && r >= 0; i++)
+                if (cafile_has(&view->files.items[i], CAFILE_MAKING))
+                        r = cafile_discard(view->fd, view->files.items[i].number, reterr);
+                else
+                        view->files.items[n++] = view->files.items[i];
+        view->files.n = n;
+        current = current_number(&view->files);
+        for (size_t i = 0; i < n && r >= 0; i++) {
+                CafileSet *set = &view->files.items[i];
+
+                if (cafile_has(set, CAFILE_RETIRED))
+                        r = clear_retired(view->fd, set, reterr);
+                else if (cafile_has(set, CAFILE_IMPORTED) && cafile_has(set, CAFILE_KEY) &&
+                         set->number < current)
+                        r = cafile_wipe_key(view->fd, set->number, reterr);
+        }
+        return r;
 }
 
-/* The mode is judged from the descriptor that the bytes came from. Whether somebody did read a key
- * that was open to others is not known here, so it is not closed in silence. */
-static int read_key(int fd, uint32_t number, Key **ret, Error *reterr)
-{
-        _cleanup_(file_bytes_done) FileBytes bytes = {0};
-        char name[CA_NAME_MAX];
-        int r = fdio_read(fd, file_name(number, "key", name), CA_KEY_MAX, &bytes, reterr);
-
-        if (r < 0)
-                return r;
-        if (bytes.stat.st_uid != geteuid() || (bytes.stat.st_mode & 077) != 0)
-                return error_set(reterr, EPERM,
-                                 "%s: others may read it, its mode is %04o and its owner %u HINT: "
-                                 "Make it 0600, and rotate the CA if somebody did.",
-                                 name, (unsigned)bytes.stat.st_mode & 07777,
-                                 (unsigned)bytes.stat.st_uid);
-        r = key_parse(bytes.data, bytes.size, ret, reterr);
-        return r < 0 ? error_prefix(reterr, "%s", name) : 0;
-}
-
-static int read_issuer(int fd, uint32_t number, MintIssuer **ret, Error *reterr)
-{
-        _cleanup_(cert_freep) Cert *certificate = NULL;
-        _cleanup_(key_freep) Key *key = NULL;
-        int r = read_certificate(fd, number, &certificate, reterr);
-
-        if (r >= 0)
-                r = read_key(fd, number, &key, reterr);
-        if (r < 0)
-                return r;
-        r = mint_issuer_new(certificate, key, ret, reterr);
-        return r < 0 ? error_prefix(reterr, "G%" PRIu32, number) : 0;
-}
-
-static int fill_generation(int fd, ObservedGeneration *generation, Error *reterr)
+static int fill_certificate(int fd, ObservedGeneration *generation, Error *reterr)
 {
         _cleanup_(cert_freep) Cert *certificate = NULL;
         char subject[CA_SUBJECT_MAX];
-        int r = read_certificate(fd, generation->number, &certificate, reterr);
+        int r = cafile_read_certificate(fd, generation->number, CAFILE_CERTIFICATE, &certificate,
+                                        reterr);
 
         if (r >= 0)
                 r = cert_facts(certificate, &generation->facts, reterr);
@@ -212,189 +178,176 @@ static int fill_generation(int fd, ObservedGeneration *generation, Error *reterr
         return generation->subject ? 0 : error_oom(reterr);
 }
 
-/* Enters a new generation into the ledger where a crash came between, and forgets the mark. */
-static int settle(const Ca *ca, int fd, const char *authority, const ObservedGeneration *generation,
-                  int64_t now_usec, Error *reterr)
+static int fill_cross(int fd, ObservedGeneration *generation, Error *reterr)
 {
-        LedgerEntry entry = {.event = LEDGER_AUTHORITY,
-                             .authority = authority,
-                             .generation = generation->number,
-                             .facts = &generation->facts};
-        char name[CA_NAME_MAX];
-        int r;
+        _cleanup_(cert_freep) Cert *certificate = NULL;
+        int r = cafile_read_certificate(fd, generation->number, CAFILE_CROSS, &certificate, reterr);
 
-        if (faccessat(fd, file_name(generation->number, "new", name), F_OK, AT_SYMLINK_NOFOLLOW) <
-            0)
-                return errno == ENOENT ? 0
-                                       : error_set(reterr, errno, "cannot look at %s: %m", name);
-        /* The rename may have been seen, but not be on disk yet. */
-        r = fdio_sync(ca->fd, "the directory of the CAs", reterr);
         if (r >= 0)
-                r = ledger_knows(ca->ledger, authority, generation->facts.serial, reterr);
-        if (r == 0)
-                r = ledger_add(ca->ledger, &entry, 1, now_usec, reterr);
-        if (r < 0)
-                return r;
-        if (unlinkat(fd, name, 0) < 0)
-                return error_set(reterr, errno, "cannot remove %s: %m", name);
-        return 0;
+                r = cert_facts(certificate, &generation->cross_facts, reterr);
+        return r < 0 ? r
+                     : cert_format(certificate, &generation->cross, &generation->cross_size,
+                                   reterr);
 }
 
-static int look_at(const Ca *ca, int fd, const char *authority, int64_t now_usec,
-                   ObservedAuthority *observed, MintIssuer **ret_issuer, Error *reterr)
+static int fill_generation(int fd, const CafileSet *set, ObservedGeneration *generation,
+                           Error *reterr)
 {
-        int r = find_numbers(fd, observed, reterr);
+        const struct {
+                Cafile kind;
+                int64_t *ret;
+        } stamps[] = {
+                {CAFILE_PREPARED, &generation->prepared_usec},
+                {CAFILE_ANNOUNCED, &generation->announced_usec},
+                {CAFILE_ACTIVE, &generation->activated_usec},
+        };
+        int r = fill_certificate(fd, generation, reterr);
 
-        for (size_t i = 0; i < observed->n_generations && r >= 0; i++) {
-                ObservedGeneration *generation = &observed->generations[i];
-                bool is_last = i + 1 == observed->n_generations;
-
-                /* No other CA is made while one is there, so the newest is the one that signs. */
-                generation->phase = is_last ? AUTHORITY_CURRENT : AUTHORITY_RETIRING;
-                r = fill_generation(fd, generation, reterr);
-                if (r >= 0 && is_last)
-                        r = read_issuer(fd, generation->number, ret_issuer, reterr);
-                if (r >= 0)
-                        r = settle(ca, fd, authority, generation, now_usec, reterr);
-        }
+        generation->is_stolen = cafile_has(set, CAFILE_STOLEN);
+        generation->is_imported = cafile_has(set, CAFILE_IMPORTED);
+        /* Nobody knows what it had signed before. */
+        generation->is_incomplete = generation->is_imported || cafile_has(set, CAFILE_INCOMPLETE);
+        generation->last_leaf_usec = INT64_MIN;
+        if (r >= 0 && cafile_has(set, CAFILE_CROSS))
+                r = fill_cross(fd, generation, reterr);
+        for (size_t i = 0; i < ELEMENTSOF(stamps) && r >= 0; i++)
+                if (cafile_has(set, stamps[i].kind))
+                        r = cafile_read_mark(fd, set->number, stamps[i].kind, stamps[i].ret,
+                                             reterr);
         return r;
 }
 
-/* ret_issuer stays NULL on a blank slate. */
-static int look(const Ca *ca, const char *authority, int64_t now_usec, ObservedAuthority *ret,
-                MintIssuer **ret_issuer, Error *reterr)
+/* Enters a new generation into the ledger where a crash came between, and forgets the mark. */
+static int settle(const Ca *ca, const CaView *view, const char *authority, const CafileSet *set,
+                  const ObservedGeneration *generation, int64_t now_usec, Error *reterr)
 {
-        _cleanup_(authority_done) ObservedAuthority observed = {.known = true};
-        _cleanup_(mint_issuer_freep) MintIssuer *issuer = NULL;
-        _cleanup_(closep) int fd = -1;
-        int r = fdio_open_directory(ca->fd, authority, &fd, reterr);
+        bool is_first = set->number == 1 && is_activated(set);
+        LedgerEntry entries[2] = {
+                {.event = generation->is_imported ? LEDGER_IMPORTED
+                          : is_first              ? LEDGER_AUTHORITY
+                                                  : LEDGER_PREPARED,
+                 .authority = authority,
+                 .generation = set->number,
+                 .facts = &generation->facts},
+        };
+        size_t n = 1;
+        int r;
+
+        /* One that replaced a stolen CA signs from the start. */
+        if (!is_first && is_activated(set)) {
+                entries[n] = entries[0];
+                entries[n++].event = LEDGER_ACTIVATED;
+        }
+        /* The renames may have been seen, but not be on disk yet. */
+        r = fdio_sync(ca->fd, "the directory of the CAs", reterr);
+        if (r >= 0)
+                r = fdio_sync(view->fd, "the CA's directory", reterr);
+        if (r >= 0)
+                r = ledger_knows(ca->ledger, authority, generation->facts.serial, reterr);
+        if (r == 0)
+                r = ledger_add(ca->ledger, entries, n, now_usec, reterr);
+        return r < 0 ? r : cafile_remove(view->fd, set->number, CAFILE_NEW, reterr);
+}
+
+static int add_generation(const Ca *ca, CaView *view, const char *authority, const CafileSet *set,
+                          uint32_t current, int64_t now_usec, Error *reterr)
+{
+        ObservedAuthority *observed = &view->observed;
+        ObservedGeneration *generation;
+        int r;
+
+        if (observed->n_generations == OBSERVED_GENERATIONS_MAX)
+                return error_set(reterr, E2BIG, "more than %d generations",
+                                 OBSERVED_GENERATIONS_MAX);
+        /* Counted before it is whole: what is there in part is freed, too. */
+        generation = &observed->generations[observed->n_generations++];
+        *generation = (ObservedGeneration){.number = set->number};
+        generation->phase = set->number == current ? AUTHORITY_CURRENT
+                            : is_activated(set)    ? AUTHORITY_RETIRING
+                                                   : AUTHORITY_NEXT;
+        if (set->number > 1 && !cafile_has(set, CAFILE_PREPARED))
+                return error_set(reterr, ENOENT,
+                                 "G%" PRIu32 ".prepared is missing HINT: Restore "
+                                 "the signer's state directory from a backup.",
+                                 set->number);
+        r = fill_generation(view->fd, set, generation, reterr);
+        if (r >= 0 && cafile_has(set, CAFILE_NEW))
+                r = settle(ca, view, authority, set, generation, now_usec, reterr);
+        return r;
+}
+
+static int look_at(const Ca *ca, CaView *view, const char *authority, int64_t now_usec,
+                   Error *reterr)
+{
+        uint32_t current;
+        int r = cafile_list(view->fd, &view->files, reterr);
 
         if (r >= 0)
-                r = look_at(ca, fd, authority, now_usec, &observed, &issuer, reterr);
+                r = recover(view, reterr);
+        if (r < 0)
+                return r;
+        view->observed.generations =
+                calloc(OBSERVED_GENERATIONS_MAX, sizeof *view->observed.generations);
+        if (!view->observed.generations)
+                return error_oom(reterr);
+        current = current_number(&view->files);
+        for (size_t i = 0; i < view->files.n && r >= 0; i++)
+                if (!cafile_has(&view->files.items[i], CAFILE_RETIRED))
+                        r = add_generation(ca, view, authority, &view->files.items[i], current,
+                                           now_usec, reterr);
+        if (r >= 0 && view->observed.n_generations == 0)
+                return error_set(reterr, EINVAL,
+                                 "its directory is there, but no CA is in it HINT: Restore it from "
+                                 "a backup; remove it only if no certificate of it is in use.");
+        return r;
+}
+
+int ca_look(const Ca *ca, const char *authority, int64_t now_usec, CaView *ret, Error *reterr)
+{
+        _cleanup_(caview_done) CaView view = {.fd = -1, .observed.known = true};
+        int r = fdio_open_directory(ca->fd, authority, &view.fd, reterr);
+
+        if (r >= 0)
+                r = look_at(ca, &view, authority, now_usec, reterr);
         else if (r == -ENOENT)
                 r = 0;
         if (r < 0)
                 return error_prefix(reterr, "the CA of authority %s", authority);
-        *ret = observed;
-        observed = (ObservedAuthority){0};
-        *ret_issuer = TAKE_PTR(issuer);
+        *ret = view;
+        view = (CaView){.fd = -1};
         return 0;
 }
 
-int ca_observe(const Ca *ca, const char *authority, int64_t now_usec, ObservedAuthority *ret,
-               Error *reterr)
+int ca_load(const CaView *view, uint32_t number, MintIssuer **ret, Error *reterr)
 {
-        _cleanup_(mint_issuer_freep) MintIssuer *issuer = NULL;
-
-        return look(ca, authority, now_usec, ret, &issuer, reterr);
-}
-
-/* The three files of a generation, synced, in a directory that is synced. */
-static int write_generation(int fd, const KeyText *key, const Minted *certificate, Error *reterr)
-{
-        const FileMode secret = {.mode = 0600, .group = (gid_t)-1, .sync = true};
-        const FileMode public = {.mode = 0644, .group = (gid_t)-1, .sync = true};
-        _cleanup_(text_done) Text pem = {0};
-        char name[CA_NAME_MAX];
-        int r;
-
-        /* The mark is last: it is there only beside a whole generation. */
-        cert_add_pem(&pem, certificate->der, certificate->size);
-        r = text_check(&pem, reterr);
-        if (r >= 0)
-                r = fdio_create(fd, file_name(1, "key", name), key->data, key->size, &secret,
-                                reterr);
-        if (r >= 0)
-                r = fdio_create(fd, file_name(1, "crt", name), text_content(&pem), pem.size,
-                                &public, reterr);
-        if (r >= 0)
-                r = fdio_create(fd, file_name(1, "new", name), "", 0, &secret, reterr);
-        return r < 0 ? r : fdio_sync(fd, "the new CA's directory", reterr);
-}
-
-/* Writes them under a name of its own, then gives it the authority's. */
-static int publish(const Ca *ca, const char *authority, const KeyText *key,
-                   const Minted *certificate, Error *reterr)
-{
-        _cleanup_(closep) int fd = -1;
-        char temporary[CA_NAME_MAX];
-        uint64_t random;
-        int r;
-
-        if (getrandom(&random, sizeof random, 0) != sizeof random)
-                return error_set(reterr, EIO, "no random bytes");
-        snprintf(temporary, sizeof temporary, "%s%016" PRIx64, temporary_prefix, random);
-        if (mkdirat(ca->fd, temporary, 0700) < 0)
-                return error_set(reterr, errno, "cannot make a directory for the new CA: %m");
-        r = fdio_open_directory(ca->fd, temporary, &fd, reterr);
-        if (r >= 0)
-                r = write_generation(fd, key, certificate, reterr);
-        /* Nobody else is here: we hold the lock, and a directory that is not empty stops it. */
-        if (r >= 0 && renameat(ca->fd, temporary, ca->fd, authority) < 0)
-                r = error_set(reterr, errno, "cannot put the new CA in place: %m");
-        if (r < 0) {
-                remove_temporary(ca->fd, temporary);
-                return r;
-        }
-        return fdio_sync(ca->fd, "the directory of the CAs", reterr);
-}
-
-static int make(const Ca *ca, const PolicyAuthority *authority, int64_t now_usec,
-                int64_t backdate_usec, Error *reterr)
-{
+        _cleanup_(cert_freep) Cert *certificate = NULL;
         _cleanup_(key_freep) Key *key = NULL;
-        _cleanup_(key_text_done) KeyText text = {0};
-        _cleanup_(minted_done) Minted minted = {0};
-        int r = key_new(authority->key, &key, reterr);
+        int r = cafile_read_certificate(view->fd, number, CAFILE_CERTIFICATE, &certificate, reterr);
 
         if (r >= 0)
-                r = mint_authority(ca->mint, authority, 1, key, now_usec, backdate_usec, &minted,
-                                   reterr);
-        if (r >= 0)
-                r = key_format(key, &text, reterr);
-        return r < 0 ? r : publish(ca, authority->name, &text, &minted, reterr);
-}
-
-int ca_make(const Ca *ca, const PolicyAuthority *authority, int64_t now_usec, int64_t backdate_usec,
-            Error *reterr)
-{
-        _cleanup_(authority_done) ObservedAuthority before = {0}, after = {0};
-        LedgerSummary known;
-        int r = ca_observe(ca, authority->name, now_usec, &before, reterr);
-
-        if (r < 0 || before.n_generations > 0)
-                return r;
-        /* The files are gone, but were they ever there? A second CA of that name would be trusted
-         * by none of those who trust the first. */
-        r = ledger_summarize(ca->ledger, authority->name, 0, &known, reterr);
+                r = cafile_read_key(view->fd, number, &key, reterr);
         if (r < 0)
                 return r;
-        if (known.authorities > 0 || known.issued > 0)
-                return error_set(reterr, ENOKEY,
-                                 "the CA of authority %s is lost: the ledger knows it, but its "
-                                 "files are gone HINT: Restore the signer's state directory from a "
-                                 "backup.",
-                                 authority->name);
-        r = make(ca, authority, now_usec, backdate_usec, reterr);
-        if (r < 0)
-                return error_prefix(reterr, "the CA of authority %s", authority->name);
-        /* The look settles it: nobody is told of it before it is in the ledger. */
-        r = ca_observe(ca, authority->name, now_usec, &after, reterr);
-        return r < 0 ? r : 1;
+        r = mint_issuer_new(certificate, key, ret, reterr);
+        return r < 0 ? error_prefix(reterr, "G%" PRIu32, number) : 0;
 }
 
 int ca_issuer(const Ca *ca, const char *authority, int64_t now_usec, MintIssuer **ret,
               uint32_t *ret_generation, Error *reterr)
 {
-        _cleanup_(authority_done) ObservedAuthority observed = {0};
-        _cleanup_(mint_issuer_freep) MintIssuer *issuer = NULL;
-        int r = look(ca, authority, now_usec, &observed, &issuer, reterr);
+        _cleanup_(caview_done) CaView view = {.fd = -1};
+        const ObservedGeneration *current;
+        int r = ca_look(ca, authority, now_usec, &view, reterr);
 
         if (r < 0)
                 return r;
-        if (!issuer)
-                return error_set(reterr, ENOENT, "authority %s has no CA yet", authority);
-        *ret_generation = authority_current(&observed)->number;
-        *ret = TAKE_PTR(issuer);
+        current = authority_current(&view.observed);
+        if (!current)
+                return error_set(reterr, ENOENT, "authority %s has no CA%s yet", authority,
+                                 view.observed.n_generations > 0 ? " that signs" : "");
+        r = ca_load(&view, current->number, ret, reterr);
+        if (r < 0)
+                return error_prefix(reterr, "the CA of authority %s", authority);
+        *ret_generation = current->number;
         return 0;
 }

@@ -13,13 +13,27 @@
 static const char file_name[] = "ledger.jsonl";
 
 static const char *const events[LEDGER_EVENTS] = {
-        [LEDGER_AUTHORITY] = "authority",
-        [LEDGER_ISSUED] = "issued",
+        [LEDGER_AUTHORITY] = "authority", [LEDGER_ISSUED] = "issued",
+        [LEDGER_PREPARED] = "prepared",   [LEDGER_ANNOUNCED] = "announced",
+        [LEDGER_ACTIVATED] = "activated", [LEDGER_RETIRED] = "retired",
+        [LEDGER_DISCARDED] = "discarded", [LEDGER_STOLEN] = "stolen",
+        [LEDGER_IMPORTED] = "imported",   [LEDGER_INCOMPLETE] = "incomplete",
 };
+
+/* What is known of one generation. */
+typedef struct Known {
+        char authority[POLICY_NAME_MAX + 1];
+        uint32_t generation;
+        LedgerSummary summary;
+} Known;
 
 struct Ledger {
         int directory_fd; /* not owned */
         int fd;
+        /* The whole file, summed up: read once, when it is first asked for, and kept up to date. */
+        Known *known;
+        size_t n_known;
+        bool is_read;
 };
 
 int ledger_open(int directory_fd, Ledger **ret, Error *reterr)
@@ -52,6 +66,7 @@ Ledger *ledger_close(Ledger *ledger)
         if (!ledger)
                 return NULL;
         closep(&ledger->fd);
+        free(ledger->known);
         free(ledger);
         return NULL;
 }
@@ -95,6 +110,51 @@ static int is_torn(const Ledger *ledger, bool *ret, Error *reterr)
         return 0;
 }
 
+/* A place for the generation, made where there is none. The last one is looked at first: leaves of
+ * one CA stand together. */
+static Known *known_place(Ledger *ledger, const char *authority, uint32_t generation)
+{
+        Known *items;
+
+        for (size_t i = ledger->n_known; i-- > 0;)
+                if (ledger->known[i].generation == generation &&
+                    strcmp(ledger->known[i].authority, authority) == 0)
+                        return &ledger->known[i];
+        items = reallocarray(ledger->known, ledger->n_known + 1, sizeof *items);
+        if (!items)
+                return NULL;
+        ledger->known = items;
+        items += ledger->n_known++;
+        *items = (Known){.generation = generation, .summary.last_not_after_usec = INT64_MIN};
+        snprintf(items->authority, sizeof items->authority, "%s", authority);
+        return items;
+}
+
+static void summary_add(LedgerSummary *summary, bool is_leaf, int64_t not_after_usec)
+{
+        if (!is_leaf) {
+                summary->authorities++;
+                return;
+        }
+        summary->issued++;
+        if (not_after_usec > summary->last_not_after_usec)
+                summary->last_not_after_usec = not_after_usec;
+}
+
+/* Where there is no memory for it, the file is read once more. */
+static void know_entries(Ledger *ledger, const LedgerEntry *entries, size_t n)
+{
+        for (size_t i = 0; i < n && ledger->is_read; i++) {
+                Known *known = known_place(ledger, entries[i].authority, entries[i].generation);
+
+                if (known)
+                        summary_add(&known->summary, entries[i].event == LEDGER_ISSUED,
+                                    entries[i].facts->not_after_usec);
+                else
+                        ledger->is_read = false;
+        }
+}
+
 int ledger_add(Ledger *ledger, const LedgerEntry *entries, size_t n, int64_t now_usec,
                Error *reterr)
 {
@@ -118,6 +178,7 @@ int ledger_add(Ledger *ledger, const LedgerEntry *entries, size_t n, int64_t now
         /* The size is synced with the data: fdatasync(2) leaves out only the times. */
         if (fdatasync(ledger->fd) < 0)
                 return error_set(reterr, errno, "cannot sync the ledger: %m");
+        know_entries(ledger, entries, n);
         return 0;
 }
 
@@ -212,46 +273,67 @@ static int each_line(const Ledger *ledger, int (*visit)(const char *line, void *
         return r;
 }
 
-typedef struct Search {
-        const char *authority;
-        const char *serial;
-        char generation[16]; /* "" for all */
-        LedgerSummary summary;
-} Search;
-
-static int summarize_line(const char *line, void *userdata)
+static int know_line(const char *line, void *userdata)
 {
-        Search *search = userdata;
-        int64_t not_after;
+        char authority[POLICY_NAME_MAX + 1], generation[16];
+        bool is_leaf = has_value(line, "event", events[LEDGER_ISSUED]);
+        int64_t not_after = INT64_MIN;
+        Known *known;
 
-        if (!has_value(line, "authority", search->authority) ||
-            (search->generation[0] && !has_value(line, "generation", search->generation)))
+        if (!find_value(line, "authority", authority, sizeof authority) ||
+            !find_value(line, "generation", generation, sizeof generation))
                 return 0;
-        if (has_value(line, "event", events[LEDGER_AUTHORITY]))
-                search->summary.authorities++;
-        if (!has_value(line, "event", events[LEDGER_ISSUED]))
+        known = known_place(userdata, authority, (uint32_t)strtoul(generation, NULL, 10));
+        if (!known)
+                return -ENOMEM;
+        (void)find_instant(line, "not_after", &not_after);
+        summary_add(&known->summary, is_leaf, not_after);
+        return 0;
+}
+
+static int know_all(Ledger *ledger, Error *reterr)
+{
+        int r;
+
+        if (ledger->is_read)
                 return 0;
-        search->summary.issued++;
-        if (find_instant(line, "not_after", &not_after) &&
-            not_after > search->summary.last_not_after_usec)
-                search->summary.last_not_after_usec = not_after;
+        ledger->n_known = 0;
+        r = each_line(ledger, know_line, ledger, reterr);
+        if (r < 0)
+                return r == -ENOMEM ? error_oom(reterr) : r;
+        ledger->is_read = true;
         return 0;
 }
 
 int ledger_summarize(Ledger *ledger, const char *authority, uint32_t generation, LedgerSummary *ret,
                      Error *reterr)
 {
-        Search search = {.authority = authority, .summary.last_not_after_usec = INT64_MIN};
-        int r;
+        LedgerSummary sum = {.last_not_after_usec = INT64_MIN};
+        int r = know_all(ledger, reterr);
 
-        if (generation > 0)
-                snprintf(search.generation, sizeof search.generation, "%u", (unsigned)generation);
-        r = each_line(ledger, summarize_line, &search, reterr);
         if (r < 0)
                 return r;
-        *ret = search.summary;
+        for (size_t i = 0; i < ledger->n_known; i++) {
+                const Known *known = &ledger->known[i];
+
+                if (strcmp(known->authority, authority) != 0 ||
+                    (generation > 0 && known->generation != generation))
+                        continue;
+                sum.authorities += known->summary.authorities;
+                sum.issued += known->summary.issued;
+                if (known->generation > sum.last_generation)
+                        sum.last_generation = known->generation;
+                if (known->summary.last_not_after_usec > sum.last_not_after_usec)
+                        sum.last_not_after_usec = known->summary.last_not_after_usec;
+        }
+        *ret = sum;
         return 0;
 }
+
+typedef struct Search {
+        const char *authority;
+        const char *serial;
+} Search;
 
 static int compare_serial(const char *line, void *userdata)
 {

@@ -17,7 +17,19 @@ enum {
         LEDGER_LINE_MAX = 2048, /* bytes; a longer line is none of ours */
 };
 
-typedef enum LedgerEvent { LEDGER_AUTHORITY, LEDGER_ISSUED, LEDGER_EVENTS } LedgerEvent;
+typedef enum LedgerEvent {
+        LEDGER_AUTHORITY,  /* a first CA was made, and signs */
+        LEDGER_ISSUED,     /* a leaf; all others are of a generation of a CA */
+        LEDGER_PREPARED,   /* made, to be trusted before it signs */
+        LEDGER_ANNOUNCED,  /* in every bundle */
+        LEDGER_ACTIVATED,  /* signs */
+        LEDGER_RETIRED,    /* trusted no longer */
+        LEDGER_DISCARDED,  /* never signed, and never will */
+        LEDGER_STOLEN,     /* its key is, says somebody */
+        LEDGER_IMPORTED,   /* a foreign CA was taken over with its key, and signs */
+        LEDGER_INCOMPLETE, /* a leaf of it was seen that is not in here */
+        LEDGER_EVENTS,
+} LedgerEvent;
 
 typedef struct LedgerEntry {
         LedgerEvent event;
@@ -41,7 +53,8 @@ int ledger_add(Ledger *ledger, const LedgerEntry *entries, size_t n, int64_t now
 
 /* What the ledger knows of an authority, or of one of its generations. */
 typedef struct LedgerSummary {
-        uint64_t authorities;        /* generations that were made */
+        uint64_t authorities;        /* lines of generations */
+        uint32_t last_generation;    /* the highest number; 0 for none */
         uint64_t issued;             /* leaves */
         int64_t last_not_after_usec; /* of leaves; INT64_MIN where there are none */
 } LedgerSummary;

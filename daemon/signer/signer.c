@@ -1,7 +1,8 @@
 /*
  * pgcertd-signer: holds the keys of the CAs and turns (certificate name, CSR) into a certificate as
- * its own reading of the policy has it. It answers two requests and nothing else, it signs no bytes
- * that it is handed, and whoever asks can only get what the policy grants already.
+ * its own reading of the policy has it. It answers a few requests and nothing else, it signs no
+ * bytes that it is handed, and whoever asks can only get what the policy grants already, and no
+ * step of a roll-over before its time.
  */
 #include "common/clock.h"
 #include "common/events.h"
@@ -10,7 +11,10 @@
 #include "common/program.h"
 #include "daemon/signer/ca.h"
 #include "daemon/signer/issue.h"
+#include "daemon/signer/making.h"
 #include "daemon/signer/state.h"
+#include "daemon/signer/statement.h"
+#include "daemon/signer/turn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,29 +27,12 @@ typedef struct Signer {
         Mint *mint;
         Ledger *ledger;
         Ca ca;
+        Text notes; /* what the modules found that somebody ought to know */
 } Signer;
 
 static void tell_refusal(const char *request, const char *name, const Error *error)
 {
         log_plain(LOG_WARNING, "refused to %s %s: %s", request, name, error->text);
-}
-
-static void tell_made(const char *authority, const ObservedAuthority *observed)
-{
-        const ObservedGeneration *generation = authority_current(observed);
-        char until[CLOCK_TEXT_MAX];
-        const LogField fields[] = {
-                {"PGCERTD_AUTHORITY", authority},
-                {"PGCERTD_SUBJECT", generation->subject},
-                {"PGCERTD_SERIAL", generation->facts.serial},
-                {"PGCERTD_NOT_AFTER", clock_format(generation->facts.not_after_usec, until)},
-                {NULL, NULL},
-        };
-
-        /* pgcertd tells it to whoever reads the journal; not twice. */
-        log_event(LOG_DEBUG, EVENT_CA_CREATED, fields,
-                  "authority %s: made the CA %s, valid until %s", authority, generation->subject,
-                  until);
 }
 
 /* Closes the state, so that the next request tries again to open it. */
@@ -55,11 +42,13 @@ static void signer_forget(Signer *signer)
         signer->ledger = ledger_close(signer->ledger);
         signer->mint = mint_free(signer->mint);
         state_close(&signer->state);
+        signer->is_open = false;
 }
 
 static void signer_close(Signer *signer)
 {
         signer_forget(signer);
+        text_done(&signer->notes);
         program_done(&signer->program);
 }
 
@@ -77,72 +66,280 @@ static int signer_open(Signer *signer, bool make, Error *reterr)
                 r = ledger_open(signer->state.fd, &signer->ledger, reterr);
         if (r >= 0)
                 r = ca_open(signer->state.fd, signer->ledger, signer->mint, &signer->ca, reterr);
+        signer->ca.notes = &signer->notes;
         signer->is_open = r >= 0;
         if (r < 0)
                 signer_forget(signer);
         return r;
 }
 
+/* What was done to a generation. pgcertd tells most of it to whoever reads the journal; not twice.
+ */
+static void tell_deed(int priority, const char *event, const char *what, const char *authority,
+                      const ObservedGeneration *generation)
+{
+        char until[CLOCK_TEXT_MAX];
+        const LogField fields[] = {
+                {"PGCERTD_AUTHORITY", authority},
+                {"PGCERTD_SUBJECT", generation->subject},
+                {"PGCERTD_SERIAL", generation->facts.serial},
+                {"PGCERTD_NOT_AFTER", clock_format(generation->facts.not_after_usec, until)},
+                {NULL, NULL},
+        };
+
+        log_event(priority, event, fields, "authority %s: %s %s, valid until %s", authority, what,
+                  generation->subject, until);
+}
+
+/* What the modules noted on the way, a line each. */
+static void tell_notes(Signer *signer)
+{
+        char *line = signer->notes.data, *rest = NULL;
+
+        for (line = line ? strtok_r(line, "\n", &rest) : NULL; line;
+             line = strtok_r(NULL, "\n", &rest))
+                log_plain(LOG_WARNING, "%s", line);
+        text_done(&signer->notes);
+}
+
+/* Looks at an authority and puts what is seen into the reply. */
+static int put_statement(Signer *signer, const PolicyAuthority *authority, int64_t now_usec,
+                         Message *reply, ObservedAuthority *ret, Error *reterr)
+{
+        int r = statement_make(signer->is_open ? &signer->ca : NULL, authority, now_usec, ret,
+                               reterr);
+
+        if (r < 0)
+                return r;
+        authority_put(reply, ret);
+        if (reply->bad)
+                return error_set(reterr, EMSGSIZE,
+                                 "the certificates of authority %s do not fit into an answer HINT: "
+                                 "Shorten its trust.",
+                                 authority->name);
+        return 0;
+}
+
+/* A WIRE_AUTHORITY request. */
+typedef struct AuthorityRequest {
+        const char *name;
+        uint8_t make; /* 0 look, 1 a first CA that signs, 2 one that is to be trusted first */
+        StatementEnd ends[UINT8_MAX];
+        size_t n_ends;
+} AuthorityRequest;
+
+static int read_authority(Message *message, AuthorityRequest *ret, Error *reterr)
+{
+        ret->name = wire_get_text(message, POLICY_NAME_MAX);
+        ret->make = wire_get_u8(message);
+        message->bad = message->bad || ret->make > 2;
+        ret->n_ends = wire_get_u8(message);
+        for (size_t i = 0; i < ret->n_ends; i++) {
+                wire_get_raw(message, ret->ends[i].key_id, CERT_KEY_ID);
+                ret->ends[i].not_after_usec = wire_get_i64(message);
+        }
+        return wire_end(message, reterr);
+}
+
+static int make_first(Signer *signer, const PolicyAuthority *authority, uint8_t make,
+                      int64_t now_usec, Error *reterr)
+{
+        return making_first(&signer->ca, authority, make == 1 ? MAKING_CURRENT : MAKING_NEXT,
+                            now_usec, signer->program.policy->backdate_usec, reterr);
+}
+
 /* Looks at an authority of the policy, and makes its first CA where that is asked for. */
-static int answer_authority(Signer *signer, const char *name, bool make, Message *reply,
+static int answer_authority(Signer *signer, const AuthorityRequest *request, Message *reply,
                             Error *reterr)
 {
         _cleanup_(authority_done) ObservedAuthority observed = {0};
-        const PolicyAuthority *authority = policy_find_authority(signer->program.policy, name);
+        const PolicyAuthority *authority =
+                policy_find_authority(signer->program.policy, request->name);
         int64_t now_usec = clock_realtime();
         int r, made = 0;
 
         if (!authority)
-                return error_set(reterr, ENOENT, "the policy has no authority %s", name);
-        r = signer_open(signer, make, reterr);
-        if (r == -ENOENT && !make) {
-                authority_put(reply, &observed);
-                return 0;
-        }
-        if (r < 0)
+                return error_set(reterr, ENOENT, "the policy has no authority %s", request->name);
+        r = signer_open(signer, request->make > 0, reterr);
+        if (r < 0 && !(r == -ENOENT && request->make == 0))
                 return r;
-        if (make) {
-                made = ca_make(&signer->ca, authority, now_usec,
-                               signer->program.policy->backdate_usec, reterr);
+        if (request->make > 0) {
+                made = make_first(signer, authority, request->make, now_usec, reterr);
                 if (made < 0)
                         return made;
         }
-        r = ca_observe(&signer->ca, name, now_usec, &observed, reterr);
-        if (r < 0)
-                return r;
-        if (made > 0)
-                tell_made(name, &observed);
-        authority_put(reply, &observed);
-        return 0;
+        if (signer->is_open) {
+                r = statement_hear(&signer->ca, authority, request->ends, request->n_ends, now_usec,
+                                   reterr);
+                if (r < 0)
+                        return r;
+        }
+        r = put_statement(signer, authority, now_usec, reply, &observed, reterr);
+        if (r >= 0 && made > 0)
+                tell_deed(LOG_DEBUG, EVENT_CA_CREATED,
+                          observed.generations[0].is_imported ? "took over the foreign CA"
+                                                              : "made the CA",
+                          request->name, &observed.generations[0]);
+        return r;
 }
 
-static int handle_authority(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+static int handle_authority(void *userdata, int fd, uint64_t tag, Message *message, Message *reply,
                             Error *reterr)
 {
         Signer *signer = userdata;
+        AuthorityRequest request;
         Error error = {0};
-        const char *name = wire_get_text(request, POLICY_NAME_MAX);
-        bool make = wire_get_flag(request);
-        uint8_t n_ends = wire_get_u8(request);
-        int r;
-
-        for (uint8_t i = 0; i < n_ends; i++) {
-                uint8_t key_id[CERT_KEY_ID];
-
-                wire_get_raw(request, key_id, sizeof key_id);
-                (void)wire_get_i64(request);
-        }
-        r = wire_end(request, &error);
+        int r = read_authority(message, &request, &error);
 
         if (r >= 0)
                 r = program_policy(&signer->program, tag, &error);
         if (r >= 0)
-                r = answer_authority(signer, name, make, reply, &error);
+                r = answer_authority(signer, &request, reply, &error);
+        tell_notes(signer);
         if (r < 0) {
-                tell_refusal(make ? "make the CA of" : "show the CA of", name, &error);
+                tell_refusal(request.make > 0 ? "make the CA of" : "show the CA of", request.name,
+                             &error);
                 *reterr = error;
         }
         return r;
+}
+
+/* A step of a roll-over: what is asked, and how it is told. An emergency is told loudly, for the
+ * signer may have been asked by somebody who took pgcertd over. */
+typedef struct Turn {
+        WireVerb verb;
+        bool has_generation; /* PREPARE names none */
+        const char *request;
+        int priority;
+        const char *event;
+        const char *what;
+} Turn;
+
+static const Turn turns[] = {
+        {WIRE_PREPARE, false, "prepare the next CA of", LOG_DEBUG, EVENT_CA_PREPARED,
+         "made the next CA"},
+        {WIRE_ANNOUNCE, true, "announce the next CA of", LOG_DEBUG, EVENT_CA_ANNOUNCED,
+         "every bundle holds the next CA"},
+        {WIRE_ACTIVATE, true, "activate the next CA of", LOG_DEBUG, EVENT_CA_ACTIVATED,
+         "from now on signs the CA"},
+        {WIRE_RETIRE, true, "retire a CA of", LOG_DEBUG, EVENT_CA_RETIRED,
+         "retired, its key wiped: the CA"},
+        {WIRE_EMERGENCY, true, "replace the stolen CA of", LOG_CRIT, EVENT_CA_REPLACED,
+         "the key of a CA was said to be stolen; from now on signs the CA"},
+};
+
+static int do_turn(Signer *signer, WireVerb verb, const PolicyAuthority *authority, uint32_t number,
+                   int64_t now_usec, Error *reterr)
+{
+        const Policy *policy = signer->program.policy;
+        const Ca *ca = &signer->ca;
+
+        if (verb == WIRE_PREPARE)
+                return turn_prepare(ca, policy, authority, now_usec, reterr);
+        if (verb == WIRE_ANNOUNCE)
+                return turn_announce(ca, authority, number, now_usec, reterr);
+        if (verb == WIRE_ACTIVATE)
+                return turn_activate(ca, policy, authority, number, now_usec, reterr);
+        if (verb == WIRE_RETIRE)
+                return turn_retire(ca, policy, authority, number, now_usec, reterr);
+        return turn_emergency(ca, policy, authority, number, now_usec, reterr);
+}
+
+static const ObservedGeneration *find_number(const ObservedAuthority *observed, uint32_t number)
+{
+        for (size_t i = 0; i < observed->n_generations; i++)
+                if (observed->generations[i].number == number)
+                        return &observed->generations[i];
+        return NULL;
+}
+
+/* A deed is told of the generation that it made, or of the one that was named: retired ones are not
+ * seen any more afterwards. */
+static void tell_turn(const Turn *turn, const char *authority, uint32_t number,
+                      const ObservedAuthority *before, const ObservedAuthority *after)
+{
+        const ObservedGeneration *generation =
+                turn->verb == WIRE_PREPARE     ? authority_find(after, AUTHORITY_NEXT)
+                : turn->verb == WIRE_EMERGENCY ? authority_current(after)
+                                               : find_number(before, number);
+
+        if (generation)
+                tell_deed(turn->priority, turn->event, turn->what, authority, generation);
+}
+
+static int answer_turn(Signer *signer, const Turn *turn, const char *name, uint32_t number,
+                       Message *reply, Error *reterr)
+{
+        _cleanup_(authority_done) ObservedAuthority after = {0};
+        _cleanup_(caview_done) CaView before = {.fd = -1};
+        const PolicyAuthority *authority = policy_find_authority(signer->program.policy, name);
+        int64_t now_usec = clock_realtime();
+        int r, done;
+
+        if (!authority)
+                return error_set(reterr, ENOENT, "the policy has no authority %s", name);
+        r = signer_open(signer, false, reterr);
+        if (r >= 0)
+                r = ca_look(&signer->ca, name, now_usec, &before, reterr);
+        if (r < 0)
+                return r;
+        done = do_turn(signer, turn->verb, authority, number, now_usec, reterr);
+        if (done < 0)
+                return done;
+        r = put_statement(signer, authority, now_usec, reply, &after, reterr);
+        if (r >= 0 && done > 0)
+                tell_turn(turn, name, number, &before.observed, &after);
+        return r;
+}
+
+static int handle_turn(Signer *signer, const Turn *turn, uint64_t tag, Message *request,
+                       Message *reply, Error *reterr)
+{
+        const char *name = wire_get_text(request, POLICY_NAME_MAX);
+        uint32_t number = turn->has_generation ? wire_get_u32(request) : 0;
+        Error error = {0};
+        int r = wire_end(request, &error);
+
+        if (r >= 0)
+                r = program_policy(&signer->program, tag, &error);
+        if (r >= 0)
+                r = answer_turn(signer, turn, name, number, reply, &error);
+        tell_notes(signer);
+        if (r < 0) {
+                tell_refusal(turn->request, name, &error);
+                *reterr = error;
+        }
+        return r;
+}
+
+static int handle_prepare(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                          Error *reterr)
+{
+        return handle_turn(userdata, &turns[0], tag, request, reply, reterr);
+}
+
+static int handle_announce(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                           Error *reterr)
+{
+        return handle_turn(userdata, &turns[1], tag, request, reply, reterr);
+}
+
+static int handle_activate(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                           Error *reterr)
+{
+        return handle_turn(userdata, &turns[2], tag, request, reply, reterr);
+}
+
+static int handle_retire(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                         Error *reterr)
+{
+        return handle_turn(userdata, &turns[3], tag, request, reply, reterr);
+}
+
+static int handle_emergency(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                            Error *reterr)
+{
+        return handle_turn(userdata, &turns[4], tag, request, reply, reterr);
 }
 
 static void tell_issued(const IssueItem *item)
@@ -197,8 +394,10 @@ static int handle_issue(void *userdata, int fd, uint64_t tag, Message *request, 
 }
 
 static const WireEntry requests[] = {
-        {WIRE_AUTHORITY, handle_authority},
-        {WIRE_ISSUE, handle_issue},
+        {WIRE_AUTHORITY, handle_authority}, {WIRE_ISSUE, handle_issue},
+        {WIRE_PREPARE, handle_prepare},     {WIRE_ANNOUNCE, handle_announce},
+        {WIRE_ACTIVATE, handle_activate},   {WIRE_RETIRE, handle_retire},
+        {WIRE_EMERGENCY, handle_emergency},
 };
 
 int main(int argc, char *argv[])
