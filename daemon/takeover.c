@@ -7,15 +7,16 @@ bool takeover_is_foreign(const ObservedSet *set)
         return set->state == SET_FOREIGN || (set->defects & SET_SERVICE_FOREIGN);
 }
 
+/* Whether the authority's bundle will hold that CA: one of its own, or one of `trust:`. */
 static bool has_key(const Observation *observation, size_t authority,
                     const uint8_t key_id[CERT_KEY_ID])
 {
         const ObservedAuthority *observed = &observation->authorities[authority];
 
-        for (size_t g = 0; g < observed->n_generations; g++)
-                if (memcmp(observed->generations[g].facts.key_id, key_id, CERT_KEY_ID) == 0)
+        for (size_t t = 0; t < observed->n_trust; t++)
+                if (memcmp(observed->trust[t].facts.key_id, key_id, CERT_KEY_ID) == 0)
                         return true;
-        return false;
+        return authority_find_key(observed, key_id) != NULL;
 }
 
 /* Whether a CA that the new bundle will hold has that key. */
@@ -57,17 +58,36 @@ static const char *find_silence(const Policy *policy, const Observation *observa
         return NULL;
 }
 
+/* Whether the authority has a CA that somebody else made, with its key or without: then it was
+ * named for readers like these. */
+static bool names_other(const ObservedAuthority *authority)
+{
+        for (size_t g = 0; g < authority->n_generations; g++)
+                if (authority->generations[g].is_imported)
+                        return true;
+        return authority->n_trust > 0;
+}
+
+/* A leaf need not tell its issuer, and the tutorial's does not. The worker verifies what it
+ * publishes, so that a CA named by mistake is found before anything changes. */
+static bool knows_issuer(const Observation *observation, size_t authority, const ObservedSet *set)
+{
+        static const uint8_t absent[CERT_KEY_ID];
+
+        if (!set->has_leaf || has_key(observation, authority, set->leaf.issuer_key_id))
+                return true;
+        return memcmp(set->leaf.issuer_key_id, absent, CERT_KEY_ID) == 0 &&
+               names_other(&observation->authorities[authority]);
+}
+
 /* Who would be shut out; NULL for nobody. */
 static const char *find_victims(const Policy *policy, const Observation *observation, size_t index)
 {
-        static const uint8_t absent[CERT_KEY_ID];
         const PolicyCertificate *certificate = &policy->certificates[index];
-        const ObservedSet *set = &observation->sets[index];
         size_t authority = (size_t)(certificate->authority - policy->authorities);
         bool is_server = certificate->use == POLICY_SERVER;
 
-        if (set->has_leaf && (memcmp(set->leaf.issuer_key_id, absent, CERT_KEY_ID) == 0 ||
-                              !has_key(observation, authority, set->leaf.issuer_key_id)))
+        if (!knows_issuer(observation, authority, &observation->sets[index]))
                 return is_server ? "its certificate was issued by another CA: clients that trust "
                                    "that one alone could not connect any more"
                                  : "its certificate was issued by another CA: a server that trusts "
@@ -78,6 +98,24 @@ static const char *find_victims(const Policy *policy, const Observation *observa
                                  : "its trust bundle holds another CA: this client could not "
                                    "connect to servers that use that one";
         return NULL;
+}
+
+/* Readers of a CA whose key nobody here has are moved by a CA that is announced to them before it
+ * signs. One that signs already was announced to others. */
+static bool is_too_late(const Policy *policy, const Observation *observation, size_t index)
+{
+        const ObservedSet *set = &observation->sets[index];
+        const ObservedAuthority *authority =
+                &observation
+                         ->authorities[policy->certificates[index].authority - policy->authorities];
+
+        if (!set->has_leaf || !authority_current(authority) ||
+            authority_find_key(authority, set->leaf.issuer_key_id))
+                return false;
+        for (size_t g = 0; g < authority->n_generations; g++)
+                if (authority->generations[g].is_imported)
+                        return false;
+        return true;
 }
 
 TakeoverVerdict takeover_judge(const Policy *policy, const Observation *observation, size_t index,
@@ -112,13 +150,21 @@ TakeoverVerdict takeover_judge(const Policy *policy, const Observation *observat
                 return TAKEOVER_UNHEARD;
         }
         sentence = find_victims(policy, observation, index);
-        if (!sentence)
+        if (sentence) {
+                text_addf(why,
+                          "%s is not taken over: %s HINT: Name that CA in authorities.%s: in "
+                          "`adopt` with its key, or in `trust` without. Readers are then moved "
+                          "without a failed connection.",
+                          certificate->name, sentence, certificate->authority->name);
+                return TAKEOVER_REFUSED;
+        }
+        if (!is_too_late(policy, observation, index))
                 return TAKEOVER_READY;
         text_addf(why,
-                  "%s is not taken over: %s HINT: This version cannot move readers from one CA to "
-                  "another. Where none of them verifies, name another directory in the policy: the "
-                  "new set is made there.",
-                  certificate->name, sentence);
+                  "%s is not taken over: its certificate was issued by another CA, and authority "
+                  "%s signs already, so that its readers would get no time to trust it HINT: Give "
+                  "it an authority of its own with the same `trust`.",
+                  certificate->name, certificate->authority->name);
         return TAKEOVER_REFUSED;
 }
 

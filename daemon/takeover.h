@@ -1,8 +1,7 @@
 /*
  * Whether a set that somebody else made may be taken over once the user consents: only
- * where no reader can tell the difference. The set that follows is signed by our CA and its bundle
- * holds our anchors alone, so whoever trusts another CA, or was signed by one, would be shut out.
- * Pure.
+ * where no reader is shut out. That is so where the CA of its leaf and those of its bundle are of
+ * the authority: its own, imported with `adopt:`, or named in `trust:`. Pure.
  */
 #pragma once
 
