@@ -310,6 +310,7 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *userd
         state_take(keeper->state, pass);
         news_clock(&clock, &keeper->state->memory->clock);
         news_compare(keeper->state, is_same_policy ? before : NULL);
+        news_notices(keeper->state);
         told_ended(keeper, mode, NULL);
         schedule(keeper);
         return 0;

@@ -89,6 +89,13 @@ static bool adopt_cluster(const MemoryCluster *from, bool is_same, MemoryCluster
         return true;
 }
 
+static bool adopt_authority(const MemoryAuthority *from, bool is_same, MemoryAuthority *ret)
+{
+        ret->noticed_activation = from->noticed_activation;
+        ret->noticed_retirement = from->noticed_retirement;
+        return adopt_attempt(&from->attempt, is_same, &ret->attempt);
+}
+
 int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *policy, Memory **ret,
                  Error *reterr)
 {
@@ -126,9 +133,8 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
                         policy_find_authority(from_policy, policy->authorities[i].name);
 
                 if (old)
-                        ok = adopt_attempt(
-                                &from->authorities[old - from_policy->authorities].attempt, is_same,
-                                &memory->authorities[i].attempt);
+                        ok = adopt_authority(&from->authorities[old - from_policy->authorities],
+                                             is_same, &memory->authorities[i]);
         }
         if (!ok)
                 return error_oom(reterr);

@@ -146,6 +146,55 @@ void news_compare(const State *state, const Plan *before)
                           omitted);
 }
 
+/* Whether this is the first time that the step is near; then it is remembered as told. */
+static bool is_new_notice(const PlanAuthority *planned, MemoryAuthority *memory)
+{
+        uint32_t *told;
+
+        if (planned->next_verb != STEP_ACTIVATE && planned->next_verb != STEP_RETIRE)
+                return false;
+        told = planned->next_verb == STEP_ACTIVATE ? &memory->noticed_activation
+                                                   : &memory->noticed_retirement;
+        if (*told == planned->next_generation)
+                return false;
+        *told = planned->next_generation;
+        return true;
+}
+
+static void tell_notice(const PolicyAuthority *policy, const ObservedAuthority *observed,
+                        const PlanAuthority *planned)
+{
+        LogField fields[] = {{"PGCERTD_AUTHORITY", policy->name}, {NULL, NULL}};
+        const char *subject = "a CA", *missing = planned->waits_for;
+        char at[CLOCK_TEXT_MAX];
+
+        for (size_t i = 0; i < observed->n_generations; i++)
+                if (observed->generations[i].number == planned->next_generation)
+                        subject = observed->generations[i].subject;
+        log_event(
+                missing ? LOG_WARNING : LOG_NOTICE, EVENT_CA_NOTICE, fields,
+                planned->next_verb == STEP_ACTIVATE
+                        ? "%s: %s is going to sign from %s on; copies of the trust bundle on other "
+                          "machines must have it by then%s%s"
+                        : "%s: %s is going to be trusted no longer from %s on%s%s",
+                policy->name, subject, clock_format(planned->next_usec, at),
+                missing ? ". Without evidence that they are ready: " : "", missing ? missing : "");
+}
+
+void news_notices(State *state)
+{
+        int64_t now = clock_realtime();
+
+        for (size_t i = 0; i < state->plan->n_authorities; i++) {
+                const PlanAuthority *planned = &state->plan->authorities[i];
+                const PolicyAuthority *policy = &state->last_policy->authorities[i];
+
+                if (planned->next_usec <= usec_add(now, policy->notice_usec) &&
+                    is_new_notice(planned, &state->memory->authorities[i]))
+                        tell_notice(policy, &state->observation->authorities[i], planned);
+        }
+}
+
 void news_clock(const ClockStep *before, const ClockStep *now)
 {
         _cleanup_(text_done) Text text = {0};

@@ -14,6 +14,11 @@ void news_event(void *userdata, const WorkEvent *event);
  * are of the same policy. */
 void news_compare(const State *state, const Plan *before);
 
+/* What will happen to a CA within the `notice` of its policy, once each: that the next one signs,
+ * and that a former one is trusted no longer; with the readers of which there is no evidence that
+ * they are ready for it. A restart tells it again. */
+void news_notices(State *state);
+
 /* That the clock is doubted, or believed again, once each. */
 void news_clock(const ClockStep *before, const ClockStep *now);
 
