@@ -161,6 +161,15 @@ static bool is_new_notice(const PlanAuthority *planned, MemoryAuthority *memory)
         return true;
 }
 
+/* Of a stolen CA all was told when it was replaced. */
+static bool is_stolen(const ObservedAuthority *observed, uint32_t number)
+{
+        for (size_t i = 0; i < observed->n_generations; i++)
+                if (observed->generations[i].number == number)
+                        return observed->generations[i].is_stolen;
+        return false;
+}
+
 static void tell_notice(const PolicyAuthority *policy, const ObservedAuthority *observed,
                         const PlanAuthority *planned)
 {
@@ -188,10 +197,12 @@ void news_notices(State *state)
         for (size_t i = 0; i < state->plan->n_authorities; i++) {
                 const PlanAuthority *planned = &state->plan->authorities[i];
                 const PolicyAuthority *policy = &state->last_policy->authorities[i];
+                const ObservedAuthority *observed = &state->observation->authorities[i];
 
-                if (planned->next_usec <= usec_add(now, policy->notice_usec) &&
+                if (!is_stolen(observed, planned->next_generation) &&
+                    planned->next_usec <= usec_add(now, policy->notice_usec) &&
                     is_new_notice(planned, &state->memory->authorities[i]))
-                        tell_notice(policy, &state->observation->authorities[i], planned);
+                        tell_notice(policy, observed, planned);
         }
 }
 

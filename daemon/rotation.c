@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/pem.h"
+#include "daemon/emergency.h"
 
 #include <string.h>
 
@@ -245,13 +246,10 @@ int rotation_bundle_json(const Report *report, size_t index, Text *text)
 
 void rotation_preview(const Report *report, size_t index, Text *text)
 {
-        const ObservedAuthority *authority = find(report, index);
-        const ObservedGeneration *current = authority ? authority_current(authority) : NULL;
-        const char *name = report->policy->authorities[index].name;
-
-        text_addf(text,
-                  "%s: %s is replaced at once. What breaks: clients and servers on other machines "
-                  "fail until they have the new trust bundle and new certificates.\nNothing was "
-                  "changed. To do it, add --yes.\n",
-                  name, current ? current->subject : "its CA");
+        if (!report->observation) {
+                text_add(text, "No pass has finished yet.\n");
+                return;
+        }
+        emergency_describe(report->policy, report->observation, report->memory, index, text);
+        text_add(text, "\nNothing was changed. To do it, add --yes.\n");
 }
