@@ -44,7 +44,7 @@ FailureAction=exit-force
 Type=exec
 ExecStart={python} -B {place}/source/tests/{script}
 WorkingDirectory={place}
-Environment=PGCERTD_SOURCE={place}/source PGCERTD_BUILD={place}/build PGCERTD_BOOT={boot} LC_ALL=C.UTF-8
+Environment=PGCERTD_SOURCE={place}/source PGCERTD_BUILD={build} PGCERTD_BOOT={boot} LC_ALL=C.UTF-8
 Environment=PYTHONPATH={place}/source/tests HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin
 StandardOutput=append:{place}/out/stdout
 StandardError=append:{place}/out/stderr
@@ -66,7 +66,7 @@ def bind(source, where):
     run("mount", "--bind", source, where)
 
 
-def lay_over(memory):
+def lay_over(memory, script):
     """The layer that all boots of this run share."""
     mount("tmpfs", memory, "-o", "mode=755")
     for name in ("upper", "work", "root"):
@@ -81,6 +81,8 @@ def lay_over(memory):
     for name in ("var/lib/pgcertd", "var/lib/pgcertd-signer", "etc/pgcertd"):
         shutil.rmtree(root / name, ignore_errors=True)
     (root / "etc/machine-id").write_text("5a2f0e6c0b7c4e3c9a0d8b1f3e6a7100\n")
+    if "\nINSTALLS_ITSELF = True" in (SOURCE / "tests" / script).read_text():
+        return root
     options = json.loads(subprocess.run(
         ["meson", "introspect", "--buildoptions", os.environ["PGCERTD_BUILD"]],
         check=True, capture_output=True, text=True).stdout)
@@ -117,11 +119,19 @@ def become_systemd(root, out, script, boot):
         mount("tmpfs", root / name, "-o", "mode=1777,nosuid,nodev")
     devices(root / "dev")
     place = root / PLACE.lstrip("/")
-    for name, source in (("source", SOURCE), ("build", os.environ["PGCERTD_BUILD"]), ("out", out)):
+    for name, source in (("source", SOURCE), ("out", out)):
         bind(source, place / name)
+    # An installation from within finds both where they are outside; what it writes stays inside.
+    build = pathlib.Path(os.environ["PGCERTD_BUILD"]).resolve()
+    bind(SOURCE, root / str(SOURCE).lstrip("/"))
+    layer = root.parent / "build"
+    for name in ("upper", "work"):
+        (layer / name).mkdir(parents=True, exist_ok=True)
+    mount("overlay", root / str(build).lstrip("/"), "-o",
+          f"lowerdir={build},upperdir={layer}/upper,workdir={layer}/work", source="pgcertd-tests")
     (root / "run/systemd/system").mkdir(parents=True)
-    (root / "run/systemd/system/pgcertd-test.service").write_text(TEST_UNIT.format(
-        python=PYTHON, place=PLACE, script=script, boot=boot))
+    (root / "run/systemd/system/under-test.service").write_text(TEST_UNIT.format(
+        python=PYTHON, place=PLACE, script=script, boot=boot, build=build))
     os.chdir(root)
     run("pivot_root", ".", "run")
     os.chroot(".")
@@ -129,14 +139,14 @@ def become_systemd(root, out, script, boot):
     run("umount", "-l", "/run")
     os.execve("/usr/bin/setpriv", ["setpriv",
               "--bounding-set=" + ",".join(f"-{name}" for name in DROPPED),
-              SYSTEMD, "--system", "--unit=pgcertd-test.service"],
+              SYSTEMD, "--system", "--unit=under-test.service"],
               {"container": "pgcertd-tests", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
                "SYSTEMD_LOG_TARGET": "journal"})
 
 
 def in_namespaces(memory, out, script):
     """Boots until the test has nothing more to boot for."""
-    root = lay_over(memory)
+    root = lay_over(memory, script)
     for boot in range(BOOTS_MAX):
         status = subprocess.run(
             ["unshare", "--mount", "--pid", "--net", "--ipc", "--uts", "--cgroup", "--fork",

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import unittest
 
@@ -58,6 +59,26 @@ class Pairing(unittest.TestCase):
         entries = [f"-{name}" for line in re.findall(r"^\.It Fl (.*)", part, re.M)
                    for name in re.findall(r"-[a-z]+", line)]
         self.assertEqual(sorted(re.findall(r"^  (--[a-z]+)", text, re.M)), sorted(entries))
+
+    def test_completion(self):
+        """In bash, what --help has is what can be completed; the others are syntactically whole."""
+        folder = SOURCE / "conf/completions"
+
+        def complete(*words):
+            script = (f"source {folder}/bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); "
+                      "_pgcertd \"$1\"; printf '%s\\n' \"${COMPREPLY[@]}\"")
+            done = subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True,
+                                  text=True, check=True)
+            return sorted(done.stdout.split())
+
+        self.assertEqual(complete(self.program, ""), sorted(self.commands() + ["probe"]))
+        self.assertEqual(complete(self.program, "ren"), ["renew"])
+        self.assertEqual(complete(self.program, "renew", "--"), sorted(self.options()))
+        self.assertIn("--check", complete(os.path.join(BUILD, "daemon", "pgcertd"), "--ch"))
+        self.assertIn(str(folder / "zsh"), complete(self.program, "--policy", f"{folder}/z"))
+        for shell in ("zsh", "fish"):
+            if shutil.which(shell):
+                subprocess.run([shell, "-n", folder / shell], check=True)
 
     def test_table(self):
         """What the manual names is what the program takes."""

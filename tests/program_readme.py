@@ -16,6 +16,7 @@ ELSEWHERE = {  # commands that other tests run, and which
     "tests/run": "itself",
     "tests/run --fast": "itself",
 }
+AS_ROOT = {"systemctl", "journalctl"}  # commands of the installed service: system_readme.py
 
 
 def blocks(language):
@@ -55,6 +56,8 @@ class Readme(Scene):
             mode = os.stat(SOURCE / words[0]).st_mode
             self.assertTrue(mode & stat.S_IXUSR, "is executable")
             run("bash", "-n", SOURCE / words[0])
+        elif words[0] in AS_ROOT or words[-1] == "uninstall":
+            self.assertTrue((SOURCE / "tests/system_readme.py").exists())
         elif words[0] == "apt-get":
             self.packages(words[2:])
         elif words[0] in ("meson", "ninja"):
