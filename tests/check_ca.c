@@ -1,68 +1,4 @@
-#include "daemon/signer/making.h"
-#include "daemon/signer/statement.h"
-
-#include "common/clock.h"
-
-#include "tests/judge.h"
-
-#include <errno.h>
-#include <fcntl.h>
-
-#define DAY (INT64_C(86400) * USEC_PER_SEC)
-
-/* 2026-01-31T12:00:00.5Z: no test here depends on today. */
-static const int64_t now = INT64_C(1769860800500000);
-static const int64_t backdate = 300 * USEC_PER_SEC;
-
-static Error error;
-static int state_fd;
-static Mint *mint;
-static Ledger *ledger;
-static Ca ca = {.fd = -1};
-
-static PolicyAttribute ca_subject[] = {{"C", "CN"}, {"CN", "root"}};
-static PolicyAuthority policy_ca = {.name = "main",
-                                    .subject = {ca_subject, 2},
-                                    .key = KEY_ECDSA_P256,
-                                    .lifetime_usec = 100 * DAY};
-static PolicyAttribute leaf_subject[] = {{"CN", "app"}};
-static PolicyCertificate policy_leaf = {.name = "app",
-                                        .use = POLICY_CLIENT,
-                                        .authority = &policy_ca,
-                                        .subject = {leaf_subject, 1},
-                                        .key = KEY_ED25519,
-                                        .lifetime_usec = 30 * DAY};
-
-static void open_all(void)
-{
-        ck_assert_int_eq(ledger_open(state_fd, &ledger, &error), 0);
-        ck_assert_msg(ca_open(state_fd, ledger, mint, &ca, &error) == 0, "%s", error.text);
-}
-
-static void reopen(void)
-{
-        ca_close(&ca);
-        ledger = ledger_close(ledger);
-        open_all();
-}
-
-static void setup(void)
-{
-        judge_setup();
-        state_fd = open(judge_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        ck_assert_int_ge(state_fd, 0);
-        ck_assert_int_eq(mint_new(&mint, &error), 0);
-        open_all();
-}
-
-static void teardown(void)
-{
-        ca_close(&ca);
-        ledger = ledger_close(ledger);
-        mint = mint_free(mint);
-        close(state_fd);
-        judge_teardown();
-}
+#include "tests/signing.h"
 
 static void expect_entries(const char *expected)
 {
@@ -70,24 +6,18 @@ static void expect_entries(const char *expected)
         ck_assert_str_eq(judge_output, expected);
 }
 
-static void make_ca(void)
-{
-        ck_assert_msg(making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error) == 1,
-                      "%s", error.text);
-}
-
 START_TEST(makes_a_ca_once)
 {
         _cleanup_(authority_done) ObservedAuthority first = {0}, second = {0};
 
-        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &first, &error), 0);
+        ck_assert_int_eq(statement_make(&ca, policy_ca, now, &first, &error), 0);
         ck_assert_uint_eq(first.n_generations, 0);
         make_ca();
-        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &first, &error), 0);
+        ck_assert_int_eq(statement_make(&ca, policy_ca, now, &first, &error), 0);
         reopen();
-        ck_assert_int_eq(making_first(&ca, &policy_ca, MAKING_CURRENT, now + DAY, backdate, &error),
+        ck_assert_int_eq(making_first(&ca, policy_ca, MAKING_CURRENT, now + DAY, backdate, &error),
                          0);
-        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &second, &error), 0);
+        ck_assert_int_eq(statement_make(&ca, policy_ca, now, &second, &error), 0);
         ck_assert_uint_eq(second.n_generations, 1);
         ck_assert_mem_eq(&first.generations[0].facts, &second.generations[0].facts,
                          sizeof(CertFacts));
@@ -120,10 +50,10 @@ START_TEST(goes_on_after_a_crash)
         make_ca();
         ck_assert_int_eq(judge_run("%s", crashes[_i].crash), 0);
         reopen();
-        ck_assert_msg(making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error) ==
+        ck_assert_msg(making_first(&ca, policy_ca, MAKING_CURRENT, now, backdate, &error) ==
                               crashes[_i].made,
                       "%s", error.text);
-        ck_assert_int_eq(statement_make(&ca, &policy_ca, now, &observed, &error), 0);
+        ck_assert_int_eq(statement_make(&ca, policy_ca, now, &observed, &error), 0);
         ck_assert_uint_eq(observed.n_generations, 1);
         ck_assert_int_eq(ledger_knows(ledger, "main", observed.generations[0].facts.serial, &error),
                          1);
@@ -169,9 +99,9 @@ START_TEST(tells_what_is_damaged_and_leaves_it_alone)
         judge_run("find . | sort; find . -type f -exec md5sum {} + | sort");
         strcpy(before, judge_output);
         reopen();
-        r = making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error);
+        r = making_first(&ca, policy_ca, MAKING_CURRENT, now, backdate, &error);
         if (r >= 0)
-                r = statement_make(&ca, &policy_ca, now, &observed, &error);
+                r = statement_make(&ca, policy_ca, now, &observed, &error);
         ck_assert_int_lt(r, 0);
         ck_assert_msg(strstr(error.text, damages[_i].expected) != NULL, "%s", error.text);
         ck_assert_ptr_nonnull(strstr(error.text, "the CA of authority main"));
@@ -183,7 +113,7 @@ END_TEST
 START_TEST(leaves_nothing_where_a_ca_cannot_be_made)
 {
         ca_subject[0].value = (char *)"not a country";
-        ck_assert_int_eq(making_first(&ca, &policy_ca, MAKING_CURRENT, now, backdate, &error),
+        ck_assert_int_eq(making_first(&ca, policy_ca, MAKING_CURRENT, now, backdate, &error),
                          -EINVAL);
         judge_run("find ca; wc -c <ledger.jsonl");
         ck_assert_str_eq(judge_output, "ca\n0\n");
@@ -199,7 +129,7 @@ static int issue(int64_t when, Minted *ret)
         ck_assert_int_eq(ca_issuer(&ca, "main", when, &issuer, &generation, &error), 0);
         ck_assert_uint_eq(generation, 1);
         ck_assert_int_eq(key_new(KEY_ED25519, &key, &error), 0);
-        return mint_leaf(mint, issuer, &policy_leaf, key, when, backdate, ret, &error);
+        return mint_leaf(mint, issuer, &policy_leaves[0], key, when, backdate, ret, &error);
 }
 
 START_TEST(clamps_a_leaf_to_its_ca)
@@ -241,7 +171,7 @@ START_TEST(writes_instants_as_rfc_5280_wants)
                 {8736, "GENERALIZEDTIME   :20500101120000Z"},
         };
 
-        policy_ca.lifetime_usec = lifetimes[_i].lifetime_days * DAY;
+        policy_ca->lifetime_usec = lifetimes[_i].lifetime_days * DAY;
         make_ca();
         ck_assert_int_eq(judge_run("openssl asn1parse -in ca/main/G1.crt"), 0);
         ck_assert_ptr_nonnull(strstr(judge_output, "UTCTIME           :260131115500Z"));
