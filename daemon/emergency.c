@@ -12,11 +12,23 @@ static bool is_published(const ObservedSet *set)
         return set->state == SET_OURS || set->state == SET_DAMAGED;
 }
 
-/* Whether it was tried to move the set, in vain, or nobody can look at it. */
-static bool is_stuck(const ObservedSet *set, const MemoryCertificate *memory)
+/* Whether it was tried to move the set, in vain, or nobody can. */
+static bool is_stuck(const ObservedSet *set, const MemoryCertificate *memory, bool is_overridden)
 {
         return set->state == SET_UNKNOWN || memory->attempt.failures > 0 ||
-               set->refused > set->generation;
+               set->refused > set->generation || is_overridden;
+}
+
+/* The sets that are not published while somebody else makes a cluster's settings; the caller frees.
+ */
+static bool *find_overridden(const Policy *policy, const Observation *observation)
+{
+        bool *overridden = calloc(policy->n_certificates + 1, sizeof *overridden);
+
+        for (size_t c = 0; overridden && c < policy->n_clusters; c++)
+                if (observation->clusters[c].override)
+                        overridden[policy->clusters[c].certificate - policy->certificates] = true;
+        return overridden;
 }
 
 static bool trusts_stolen(const Observation *observation, const ObservedAuthority *authority,
@@ -30,7 +42,7 @@ static bool trusts_stolen(const Observation *observation, const ObservedAuthorit
 }
 
 static void count_set(const Policy *policy, const Observation *observation, const Memory *memory,
-                      size_t index, size_t a, Emergency *emergency)
+                      size_t index, size_t a, bool is_overridden, Emergency *emergency)
 {
         const PolicyCertificate *certificate = &policy->certificates[index];
         const ObservedSet *set = &observation->sets[index];
@@ -41,15 +53,15 @@ static void count_set(const Policy *policy, const Observation *observation, cons
         bool has_leaf = issuer && bundle_is_stolen(issuer);
         bool is_moved = !has_leaf && current &&
                         evidence_has_anchor(observation, set, current->facts.key_id);
-        bool stuck = is_stuck(set, &memory->certificates[index]);
+        bool is_holding = has_leaf || trusts_stolen(observation, authority, set);
 
-        if (set->state != SET_UNKNOWN && !is_published(set))
+        if (set->state != SET_UNKNOWN && (!is_published(set) || (is_moved && !is_holding)))
                 return;
-        if (stuck && (set->state == SET_UNKNOWN || !is_moved))
+        if (is_stuck(set, &memory->certificates[index], is_overridden))
                 evidence_add(&emergency->stuck, "certificate", certificate->name);
         else if (certificate->use == POLICY_SERVER && !is_moved)
                 evidence_add(&emergency->servers, "certificate", certificate->name);
-        if (!stuck && (has_leaf || trusts_stolen(observation, authority, set)))
+        else
                 evidence_add(&emergency->holders, "certificate", certificate->name);
 }
 
@@ -86,6 +98,7 @@ static const ObservedGeneration *find_stolen(const ObservedAuthority *authority)
 int emergency_collect(const Policy *policy, const Observation *observation, const Memory *memory,
                       Emergency **ret, Error *reterr)
 {
+        _cleanup_(freep) bool *overridden = NULL;
         size_t first = 0;
 
         *ret = NULL;
@@ -94,7 +107,8 @@ int emergency_collect(const Policy *policy, const Observation *observation, cons
         if (first == policy->n_authorities)
                 return 0;
         *ret = calloc(policy->n_authorities, sizeof **ret);
-        if (!*ret)
+        overridden = find_overridden(policy, observation);
+        if (!*ret || !overridden)
                 return error_oom(reterr);
         for (size_t a = first; a < policy->n_authorities; a++) {
                 (*ret)[a].stolen = find_stolen(&observation->authorities[a]);
@@ -106,7 +120,8 @@ int emergency_collect(const Policy *policy, const Observation *observation, cons
                                 (size_t)(policy->certificates[i].bundle[b] - policy->authorities);
 
                         if ((*ret)[a].stolen)
-                                count_set(policy, observation, memory, i, a, &(*ret)[a]);
+                                count_set(policy, observation, memory, i, a, overridden[i],
+                                          &(*ret)[a]);
                 }
         for (size_t c = 0; c < policy->n_clusters; c++)
                 count_cluster(policy, observation, memory, c, *ret);
@@ -129,7 +144,7 @@ static void name_stuck(const Policy *policy, const Observation *observation, con
 {
         for (size_t i = 0; i < policy->n_certificates; i++)
                 if (policy->certificates[i].authority == authority &&
-                    is_stuck(&observation->sets[i], &memory->certificates[i]))
+                    is_stuck(&observation->sets[i], &memory->certificates[i], false))
                         evidence_add(ret, "certificate", policy->certificates[i].name);
         for (size_t c = 0; c < policy->n_clusters; c++) {
                 const ObservedCluster *observed = &observation->clusters[c];

@@ -60,8 +60,7 @@ END_TEST
 
 START_TEST(carries_an_authority)
 {
-        _cleanup_(authority_done) ObservedAuthority sent = some_authority((size_t)_i),
-                                                             got = {0};
+        _cleanup_(authority_done) ObservedAuthority sent = some_authority((size_t)_i), got = {0};
 
         authority_put(message, &sent);
         ck_assert(!message->bad);

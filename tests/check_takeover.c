@@ -80,6 +80,44 @@ static void have_another_service_file(World *world)
         server(world)->defects = SET_SERVICE_FOREIGN | SET_SERVICE_OTHER;
 }
 
+static const uint8_t another[CERT_KEY_ID] = {0xFE};
+
+static void name_in_trust(World *world)
+{
+        world_add_trust(world, 0, another);
+        trust_another(world);
+}
+
+/* The first CA is not made yet, or not to sign before it is trusted. */
+static void be_moved_by_trust(World *world)
+{
+        world_lose_authority(world, 0, true);
+        world_add_trust(world, 0, another);
+        memcpy(server(world)->leaf.issuer_key_id, another, CERT_KEY_ID);
+        ck_assert_int_eq(observation_bundle(world->observation,
+                                            (const uint8_t(*)[CERT_KEY_ID])another, 1,
+                                            &server(world)->bundle, NULL),
+                         0);
+}
+
+static void be_moved_by_trust_untold(World *world)
+{
+        be_moved_by_trust(world);
+        tell_no_issuer(world);
+}
+
+static void come_too_late(World *world)
+{
+        world_add_trust(world, 0, another);
+        memcpy(server(world)->leaf.issuer_key_id, another, CERT_KEY_ID);
+}
+
+static void import_untold(World *world)
+{
+        world->observation->authorities[0].generations[0].is_imported = true;
+        tell_no_issuer(world);
+}
+
 static void lose_signer(World *world)
 {
         world_lose_authority(world, 0, false);
@@ -103,6 +141,13 @@ static const struct {
         {"no issuer told", tell_no_issuer, TAKEOVER_REFUSED, "issued by another CA"},
         {"no leaf", have_no_leaf, TAKEOVER_READY, ""},
         {"another anchor", trust_another, TAKEOVER_REFUSED, "its trust bundle holds another CA"},
+        {"another anchor, named", name_in_trust, TAKEOVER_READY, ""},
+        {"another anchor, hint", trust_another, TAKEOVER_REFUSED,
+         "Name that CA in authorities.main"},
+        {"another issuer, named", be_moved_by_trust, TAKEOVER_READY, ""},
+        {"no issuer told, named", be_moved_by_trust_untold, TAKEOVER_READY, ""},
+        {"another issuer, too late", come_too_late, TAKEOVER_REFUSED, "signs already"},
+        {"no issuer told, imported", import_untold, TAKEOVER_READY, ""},
         {"unjudged", be_unjudged, TAKEOVER_REFUSED, "Move what lies there away"},
         {"service file", have_a_service_file, TAKEOVER_READY, ""},
         {"other service file", have_another_service_file, TAKEOVER_REFUSED, "would be lost"},

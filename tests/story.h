@@ -16,7 +16,8 @@ static inline bool story_has_anchor(const World *world, size_t set, uint32_t num
                 &world->observation->bundles[world->observation->sets[set].bundle];
 
         for (size_t i = 0; i < bundle->n; i++)
-                if (bundle->anchors[i][0] == 0xCA && bundle->anchors[i][8] == number - 1)
+                if (bundle->anchors[i][0] == 0xCA && bundle->anchors[i][1] == 0 &&
+                    bundle->anchors[i][8] == number - 1)
                         return true;
         return false;
 }
