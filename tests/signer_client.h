@@ -189,7 +189,7 @@ _unused_ static void make_authority(const char *name)
         ck_assert_uint_eq(observed.n_generations, 1);
 }
 
-static void put_item(const char *name, KeyType type)
+_unused_ static void put_item(const char *name, KeyType type)
 {
         _cleanup_(freep) uint8_t *csr = NULL;
         size_t size;
@@ -201,7 +201,7 @@ static void put_item(const char *name, KeyType type)
 }
 
 /* Reads one outcome; where there is a leaf it becomes leaf.der. Returns the code. */
-static int get_item(const char *name, CertFacts *ret_facts)
+_unused_ static int get_item(const char *name, CertFacts *ret_facts)
 {
         const uint8_t *der;
         size_t size;
@@ -219,7 +219,7 @@ static int get_item(const char *name, CertFacts *ret_facts)
         return -(int)code;
 }
 
-static int issue(const char *name, KeyType type, CertFacts *ret_facts)
+_unused_ static int issue(const char *name, KeyType type, CertFacts *ret_facts)
 {
         int r;
 
