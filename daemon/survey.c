@@ -245,33 +245,76 @@ static void put_ends(Message *message, const Observation *observation,
 }
 
 /* known is what the ends of leaves are told of. */
-static int ask_authority(Peers *peers, const Policy *policy, size_t index,
-                         const Observation *observation, const ObservedAuthority *known,
-                         ObservedAuthority *ret, Error *reterr)
+static int send_authority(Peers *peers, const Policy *policy, size_t index,
+                          const Observation *observation, const ObservedAuthority *known,
+                          Peer **ret, Error *reterr)
 {
         Peer *peer;
         int r = peers_signer(peers, &peer, reterr);
 
-        *ret = (ObservedAuthority){0};
         if (r < 0)
                 return r;
         wire_request(peer->message, WIRE_AUTHORITY, policy->tag);
         wire_put_text(peer->message, policy->authorities[index].name);
         wire_put_u8(peer->message, 0); /* only look */
         put_ends(peer->message, observation, known);
-        r = peer_call(peer, WIRE_AUTHORITY, AUTHORITY_TIMEOUT_USEC, reterr);
+        *ret = peer;
+        return peer_send(peer, AUTHORITY_TIMEOUT_USEC, reterr);
+}
+
+static int take_authority(Peer *peer, ObservedAuthority *ret, Error *reterr)
+{
+        int r = peer_receive(peer, WIRE_AUTHORITY, AUTHORITY_TIMEOUT_USEC, reterr);
+
+        *ret = (ObservedAuthority){0};
         if (r >= 0)
                 r = authority_get(peer->message, ret, reterr);
         return r < 0 ? r : wire_end(peer->message, reterr);
 }
 
-/* One authority. With a single generation nothing can be retired, and no leaf needs to be told. */
-static int survey_authority(Peers *peers, const Policy *policy, size_t index,
+static int ask_authority(Peers *peers, const Policy *policy, size_t index,
+                         const Observation *observation, const ObservedAuthority *known,
+                         ObservedAuthority *ret, Error *reterr)
+{
+        Peer *peer;
+        int r = send_authority(peers, policy, index, observation, known, &peer, reterr);
+
+        *ret = (ObservedAuthority){0};
+        return r < 0 ? r : take_authority(peer, ret, reterr);
+}
+
+static const ObservedAuthority nothing;
+
+/* The first authority is asked for before the workers are: the signer reads its policy while they
+ * read theirs. NULL where that failed, which is told when it is asked again. */
+static Peer *ask_early(Peers *peers, const Policy *policy, const Observation *observation)
+{
+        Peer *peer;
+
+        if (policy->n_authorities == 0 ||
+            send_authority(peers, policy, 0, observation, &nothing, &peer, NULL) < 0)
+                return NULL;
+        return peer;
+}
+
+/* Its answer may lie there since long ago, and the signer have ended for having nothing to do. */
+static int take_early(Peer *peer, ObservedAuthority *ret, Error *reterr)
+{
+        int64_t asked_usec = peer->used_boot_usec;
+        int r = take_authority(peer, ret, reterr);
+
+        peer->used_boot_usec = asked_usec;
+        return r;
+}
+
+/* One authority. With a single generation nothing can be retired, and no leaf needs to be told.
+ * early has been asked for it already, or is NULL. */
+static int survey_authority(Peers *peers, const Policy *policy, size_t index, Peer *early,
                             Observation *observation, Error *reterr)
 {
-        static const ObservedAuthority nothing;
         ObservedAuthority first = {0}, second = {0};
-        int r = ask_authority(peers, policy, index, observation, &nothing, &first, reterr);
+        int r = early ? take_early(early, &first, reterr)
+                      : ask_authority(peers, policy, index, observation, &nothing, &first, reterr);
 
         if (r >= 0 && first.n_generations > 1) {
                 r = ask_authority(peers, policy, index, observation, &first, &second, reterr);
@@ -292,9 +335,11 @@ int survey_run(Peers *peers, const Policy *policy, Observation *observation, Err
         _cleanup_(freep) bool *seen = calloc(policy->n_certificates + 1, sizeof *seen);
         _cleanup_(freep) uid_t *asked = calloc(policy->n_certificates + 1, sizeof *asked);
         size_t n_asked = 0;
+        Peer *early;
 
         if (!seen || !asked)
                 return error_oom(reterr);
+        early = ask_early(peers, policy, observation);
         for (size_t i = 0; i < policy->n_certificates; i++) {
                 size_t j = 0;
 
@@ -309,7 +354,8 @@ int survey_run(Peers *peers, const Policy *policy, Observation *observation, Err
         for (size_t i = 0; i < policy->n_authorities; i++) {
                 Error error = {0};
 
-                if (survey_authority(peers, policy, i, observation, &error) >= 0)
+                if (survey_authority(peers, policy, i, i == 0 ? early : NULL, observation,
+                                     &error) >= 0)
                         continue;
                 authority_done(&observation->authorities[i]);
                 replace_problem(&observation->authorities[i].problem, error.text);
