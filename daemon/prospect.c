@@ -219,17 +219,66 @@ static void find_succession(const Prospect *prospect, ProspectStep *step)
                 find_announce(prospect, step);
 }
 
+/* Why a former generation is trusted until then. */
+typedef enum RetireReason {
+        RETIRE_LAST_LEAF, /* its last leaf ends */
+        RETIRE_END,       /* it ends itself: it may have leaves that nobody knows */
+        RETIRE_CROSS,     /* its cross-certificate ends: it leads readers of the one before to the
+                             one that signs, where the two came soon after each other */
+        RETIRE_DROPPED,   /* `adopt` does not name it any more */
+} RetireReason;
+
 /* When a former generation is no longer trusted: no leaf of it is of use then. */
 static int64_t retire_at(const Prospect *prospect, const ObservedGeneration *generation,
-                         bool *ret_by_end)
+                         RetireReason *ret_reason)
 {
-        int64_t end = generation->facts.not_after_usec, last = generation->last_leaf_usec;
+        int64_t end = generation->facts.not_after_usec, at = generation->last_leaf_usec;
         int64_t seen = issuers_latest(prospect->input->issuers, generation->facts.key_id);
 
-        if (last < seen)
-                last = seen;
-        *ret_by_end = generation->is_imported || generation->is_incomplete || last >= end;
-        return usec_add(*ret_by_end ? end : last, prospect->input->policy->backdate_usec);
+        *ret_reason = RETIRE_LAST_LEAF;
+        if (generation->is_imported && !prospect->policy->adopt_certificate) {
+                *ret_reason = RETIRE_DROPPED;
+                at = INT64_MIN;
+        } else if (generation->is_imported || generation->is_incomplete) {
+                *ret_reason = RETIRE_END;
+                at = end;
+        }
+        if (at < seen)
+                at = seen;
+        if (at >= end) {
+                *ret_reason = RETIRE_END;
+                at = end;
+        }
+        at = usec_add(at, prospect->input->policy->backdate_usec);
+        if (!generation->cross || generation->cross_facts.not_after_usec <= at)
+                return at;
+        *ret_reason = RETIRE_CROSS;
+        return generation->cross_facts.not_after_usec;
+}
+
+static void describe_retire(const ObservedGeneration *generation, RetireReason reason, Text *text)
+{
+        char at[CLOCK_TEXT_MAX];
+
+        switch (reason) {
+        case RETIRE_LAST_LEAF:
+                text_addf(text, "the last leaf of %s has ended", generation->subject);
+                break;
+        case RETIRE_END:
+                text_addf(text, "%s ended at %s", generation->subject,
+                          clock_format(generation->facts.not_after_usec, at));
+                break;
+        case RETIRE_CROSS:
+                text_addf(text,
+                          "the last leaf of %s has ended, and the CA that certified it ended at %s",
+                          generation->subject,
+                          clock_format(generation->cross_facts.not_after_usec, at));
+                break;
+        case RETIRE_DROPPED:
+                text_addf(text, "`adopt` names %s no longer, and no leaf of it is left",
+                          generation->subject);
+                break;
+        }
 }
 
 /* A stolen one goes as soon as nobody needs it. */
@@ -257,30 +306,29 @@ static bool find_stolen_retire(const Prospect *prospect, const ObservedGeneratio
 static void find_retire(const Prospect *prospect, const ObservedGeneration *generation,
                         ProspectStep *step)
 {
-        char at[CLOCK_TEXT_MAX];
-        bool by_end;
+        RetireReason reason;
 
         if (find_stolen_retire(prospect, generation, step))
                 return;
         *step = (ProspectStep){.verb = STEP_RETIRE,
                                .generation = generation,
-                               .at_usec = retire_at(prospect, generation, &by_end)};
+                               .at_usec = retire_at(prospect, generation, &reason)};
         step->is_due = prospect->input->now_usec >= step->at_usec;
-        if (!step->is_due)
-                return;
-        if (by_end)
-                text_addf(&step->reason, "%s ended at %s", generation->subject,
-                          clock_format(generation->facts.not_after_usec, at));
-        else
-                text_addf(&step->reason, "the last leaf of %s has ended", generation->subject);
+        if (step->is_due)
+                describe_retire(generation, reason, &step->reason);
 }
 
-/* What is done or comes first. What waits for readers gives way to what only waits for its time. */
-static bool comes_before(const ProspectStep *a, const ProspectStep *b)
+/* Whether a retirement comes before another step. What is due comes first, and of two that are due
+ * what the next CA waits for: a set that is published now then gets it in the same go. */
+static bool comes_before(const ProspectStep *retire, const ProspectStep *other)
 {
-        if (b->verb == STEP_VERBS || a->is_due != b->is_due)
-                return b->verb == STEP_VERBS || a->is_due;
-        return a->at_usec < b->at_usec;
+        if (other->verb == STEP_VERBS)
+                return true;
+        if (retire->is_due != other->is_due)
+                return retire->is_due;
+        if (retire->is_due)
+                return other->verb == STEP_RETIRE && retire->at_usec < other->at_usec;
+        return retire->at_usec < other->at_usec;
 }
 
 static void find_next(const Prospect *prospect, ProspectStep *step, int64_t *ret_wake)

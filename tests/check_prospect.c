@@ -315,13 +315,32 @@ static void be_incomplete(World *world)
 
 static void be_imported(World *world)
 {
+        static char file[] = "/etc/old-ca.pem";
+
         world_phase(world, 0, AUTHORITY_RETIRING)->is_imported = true;
+        world->policy.authorities[0].adopt_certificate = file;
 }
 
 static void serve_old_leaf(World *world)
 {
         cluster(world)->served.leaf.not_after_usec += 5 * DAY;
         cluster(world)->served.leaf.issuer_key_id[8] = 0;
+}
+
+/* The one before came soon before it, and a chain leads through it. */
+static void lead_from_another(World *world)
+{
+        ObservedGeneration *former = world_phase(world, 0, AUTHORITY_RETIRING);
+
+        former->cross = calloc(1, 1);
+        former->cross_facts.not_after_usec =
+                former->last_leaf_usec + 2 * DAY + world->policy.backdate_usec;
+}
+
+static void drop_imported(World *world)
+{
+        be_imported(world);
+        world->policy.authorities[0].adopt_certificate = NULL;
 }
 
 static void change_nothing(World *world)
@@ -337,6 +356,8 @@ static const struct {
         {be_incomplete, INT64_MIN, 0},
         {be_imported, INT64_MIN, 0},
         {serve_old_leaf, 5 * DAY, INT64_MIN},
+        {lead_from_another, 2 * DAY, INT64_MIN},
+        {drop_imported, 0, INT64_MIN},
 };
 
 START_TEST(retires_when_no_leaf_of_it_is_of_use)
