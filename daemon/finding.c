@@ -261,6 +261,33 @@ static void find_clusters(const Report *report, Findings *findings)
         }
 }
 
+static void find_leftovers(const Report *report, Findings *findings)
+{
+        static const Advice advice = {
+                NULL,
+                "Nothing renews its files. Whoever still reads them cannot connect once they have "
+                "expired.",
+                "If nobody reads them, remove the directory. If somebody does, name it in the "
+                "policy again.",
+        };
+
+        for (size_t i = 0; i < report->memory->leftovers.n; i++) {
+                const Leftover *leftover = &report->memory->leftovers.items[i];
+                const Finding draft = {.kind = "directory",
+                                       .name = leftover->directory,
+                                       .object = i,
+                                       .health = HEALTH_OK};
+                _cleanup_(text_done) Text what = {0};
+
+                text_addf(&what,
+                          "unmanaged: certificate %s was published there before the policy "
+                          "changed",
+                          leftover->certificate);
+                findings->failed |= what.failed;
+                add(findings, &draft, text_content(&what), &advice, NULL);
+        }
+}
+
 /* A clock that is not believed harms nothing until something is due. */
 static void find_doubt(const Report *report, Findings *findings)
 {
@@ -298,6 +325,8 @@ void findings_make(const Report *report, Findings *ret)
                 find_certificates(report, ret);
                 find_clusters(report, ret);
         }
+        if (report->policy && report->memory)
+                find_leftovers(report, ret);
         if (report->policy && report->memory && report->memory->clock.is_doubted)
                 find_doubt(report, ret);
         else if (!report->clock_synchronised)

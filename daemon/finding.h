@@ -17,7 +17,8 @@ typedef struct Finding {
 } Finding;
 
 typedef struct Findings {
-        Finding *items; /* the policy and authorities first, then certificates, clusters, clock */
+        Finding *items; /* the policy and authorities first, then certificates, clusters,
+                         * directories that are unmanaged, clock */
         size_t n;
         bool failed; /* memory ran out */
 } Findings;

@@ -20,6 +20,7 @@ Memory *memory_free(Memory *memory)
         }
         for (size_t i = 0; memory->authorities && i < memory->n_authorities; i++)
                 free(memory->authorities[i].attempt.error);
+        leftovers_done(&memory->leftovers);
         free(memory->certificates);
         free(memory->clusters);
         free(memory->authorities);
@@ -107,6 +108,10 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
         if (r < 0)
                 return r;
         memory->clock = from->clock;
+        r = leftovers_copy(&from->leftovers, &memory->leftovers, reterr);
+        if (r < 0)
+                return r;
+        memory->leftovers.is_known &= is_same;
         for (size_t i = 0; ok && i < policy->n_certificates; i++) {
                 const PolicyCertificate *old =
                         policy_find_certificate(from_policy, policy->certificates[i].name);

@@ -11,6 +11,7 @@
 #include "common/cert.h"
 #include "common/policy.h"
 #include "daemon/clockstep.h"
+#include "daemon/leftover.h"
 #include "daemon/repair.h"
 
 /* Failures of one object, and when it may be tried again. */
@@ -71,6 +72,7 @@ typedef struct Memory {
         MemoryAuthority *authorities;
         size_t n_authorities;
         ClockStep clock;
+        Leftovers leftovers;
 } Memory;
 
 int memory_new(const Policy *policy, Memory **ret, Error *reterr);

@@ -218,9 +218,35 @@ static int run(Work *work, Error *reterr)
         return work->input.mode == WORK_ACT ? act(work, plan, reterr) : check(work, plan, reterr);
 }
 
+/* What the policy names no more is looked for when it or what is published may have changed, and
+ * whenever somebody asks. A list that cannot be made harms nothing but itself. */
+static void find_leftovers(Work *work)
+{
+        Leftovers *known = &work->memory->leftovers, found;
+        bool is_acting = work->input.mode == WORK_ACT;
+
+        if (known->is_known && !work->did_steps && is_acting)
+                return;
+        if (leftovers_find(work->input.places.state_dir, work->input.policy, work->observation,
+                           is_acting, &found, NULL) < 0)
+                return;
+        leftovers_done(known);
+        *known = found;
+        for (size_t i = 0; is_acting && i < found.n; i++)
+                if (found.items[i].is_new)
+                        work_tell(work,
+                                  &(WorkEvent){.level = LOG_WARNING,
+                                               .message_id = EVENT_UNMANAGED,
+                                               .certificate = found.items[i].certificate},
+                                  "%s: %s is not managed any more: its files stay as they are",
+                                  found.items[i].certificate, found.items[i].directory);
+}
+
 void pass_run(Work *work)
 {
         work->failed = run(work, &work->error) < 0;
+        if (!work->failed)
+                find_leftovers(work);
         if (work->failed || work->input.mode != WORK_ACT)
                 return;
         handover_settle(work);

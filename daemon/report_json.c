@@ -129,6 +129,20 @@ static void add_policy_error(const Report *report, Json *json)
         json_object_end(json);
 }
 
+static void add_unmanaged(const Report *report, Json *json)
+{
+        const Leftovers *leftovers = report->memory ? &report->memory->leftovers : NULL;
+
+        json_array(json, "unmanaged");
+        for (size_t i = 0; leftovers && i < leftovers->n; i++) {
+                json_object(json, NULL);
+                json_string(json, "name", leftovers->items[i].certificate);
+                json_string(json, "directory", leftovers->items[i].directory);
+                json_object_end(json);
+        }
+        json_array_end(json);
+}
+
 /* Adds the members of the answer's object. */
 static void add_status(const Report *report, Json *json)
 {
@@ -147,6 +161,7 @@ static void add_status(const Report *report, Json *json)
         for (size_t i = 0; policy && i < policy->n_authorities; i++)
                 report_authority_json(report, i, json);
         json_array_end(json);
+        add_unmanaged(report, json);
         json_integer(json, "health", report_health(report));
         add_next(report, json);
         add_time(json, "looked_at", report->pass_usec ? report->pass_usec : USEC_INFINITY);

@@ -1,10 +1,13 @@
 """A policy that is changed, broken, swapped and mended while pgcertd runs on it."""
 
 import copy
+import grp
 import json
 import os
 import pathlib
+import shutil
 import stat
+import threading
 
 import harness
 from harness import ME, Scene, wait_until
@@ -38,11 +41,11 @@ class Changed(Scene):
         def is_settled():
             told = daemon.status()
             states = {row["state"] for row in told["certificates"].values()}
-            return told["health"] == health and (health or states == {"ok"})
+            return told["health"] == health and (health or states == {"ok"}) and (
+                harness.served(cluster.port) == self.disk(daemon, name)["sha256"])
         wait_until(is_settled, f"health {health}:\n{daemon.log()[-3000:]}", 15)
         done = daemon.ctl("status", check=False)
         self.assertEqual(done.returncode, health, done.stdout)
-        self.assertEqual(harness.served(cluster.port), self.disk(daemon, name)["sha256"])
 
     def files(self, directory):
         return {p.name: p.read_bytes() for p in pathlib.Path(directory).iterdir() if p.is_file()}
@@ -102,6 +105,74 @@ class Changed(Scene):
         self.assertEqual(daemon.ctl("renew", "app", check=False).returncode, 3)
         self.assertEqual(self.files(directory), files)
         self.assertIn("postgresql.key", files, conninfo)
+        self.assertLeft(daemon, "app", directory)
+        # Over a restart, and until it is gone or named again.
+        daemon.stop()
+        daemon.start()
+        self.assertLeft(daemon, "app", directory, restarts=1)
+        shutil.rmtree(directory)
+        daemon.ctl("check")
+        wait_until(lambda: not daemon.status()["unmanaged"], "what is gone is forgotten")
+
+    def assertLeft(self, daemon, name, directory, restarts=0):
+        """Listed in status and check, as text and JSON, and told in the log, once."""
+        wait_until(lambda: daemon.status().get("unmanaged") ==
+                   {name: {"name": name, "directory": directory}}, "it is listed as unmanaged")
+        for command in "status", "check":
+            self.assertRegex("".join(daemon.ctl(command).stdout.split()),
+                             f"directory{directory}.*unmanaged.*{name}")
+        finding = [f for f in json.loads(daemon.ctl("--json", "check").stdout)["findings"]
+                   if f["kind"] == "directory"]
+        self.assertEqual([f["name"] for f in finding], [directory])
+        self.assertEqual(daemon.status()["health"], 0)
+        self.assertEqual(daemon.log().count("is not managed any more"), 1)
+
+    def test_a_policy_changed_while_pgcertd_is_down(self):
+        cluster, daemon = self.set_up()
+        daemon.stop()
+        directory = daemon.policy["certificates"]["app"]["directory"]
+        policy = copy.deepcopy(daemon.policy)
+        del policy["certificates"]["app"]
+        policy["clusters"]["main"]["verify"] = {"plaintext": "refused"}
+        daemon.write(policy)
+        daemon.start()
+        self.settle(cluster, daemon)
+        self.assertLeft(daemon, "app", directory)
+        policy["certificates"]["again"] = {"use": "client", "authority": "main", "role": "app",
+                                           "directory": directory, "owner": ME}
+        daemon.write(policy)
+        wait_until(lambda: not daemon.status()["unmanaged"], "it is managed again")
+        self.settle(cluster, daemon)
+
+    def test_a_changed_directory_is_published_anew(self):
+        cluster, daemon = self.set_up()
+        old, new = daemon.policy["certificates"]["server"]["directory"], self.path("elsewhere")
+        files = self.files(old)
+        conninfo = f"{self.conninfo(daemon)} port={cluster.port}"
+        with harness.Load([conninfo], threads=1) as load:
+            self.change(daemon,
+                        lambda p: p["certificates"]["server"].update(directory=str(new)))
+            wait_until((new / "server-cert.pem").exists, "it is published anew")
+            self.settle(cluster, daemon)
+        self.assertGreater(load.connections, 3)
+        self.assertEqual(load.failures, [])
+        self.assertIn(str(new), cluster.configuration.read_text())
+        self.assertNotIn(old, cluster.configuration.read_text())
+        self.assertEqual(self.files(old), files, "the old files stay")
+        self.assertLeft(daemon, "server", old)
+        cluster.restart()
+        self.settle(cluster, daemon)
+
+    def test_a_changed_directory_of_a_client(self):
+        cluster, daemon = self.set_up()
+        old, new = daemon.policy["certificates"]["app"]["directory"], self.path("elsewhere")
+        conninfo = self.conninfo(daemon)
+        self.change(daemon, lambda p: p["certificates"]["app"].update(directory=str(new)))
+        wait_until((new / "postgresql.crt").exists, "it is published anew")
+        self.settle(cluster, daemon)
+        self.assertLeft(daemon, "app", old)
+        cluster.psql(conninfo)
+        cluster.psql(self.conninfo(daemon))
 
     def test_a_removed_cluster_goes_on_serving(self):
         cluster, daemon = self.set_up()
@@ -178,6 +249,36 @@ class Changed(Scene):
         self.settle(cluster, daemon)
         self.assertEqual(self.disk(daemon, "server")["public_key"], before["public_key"])
 
+    def test_a_changed_group_is_republished(self):
+        groups = [group for group in os.getgroups() if group != os.getgid()]
+        if not groups:
+            self.skipTest(f"{ME} is in one group only")
+        cluster, daemon = self.set_up()
+        before = self.disk(daemon, "server")
+        directory = daemon.policy["certificates"]["server"]["directory"]
+        name = grp.getgrgid(groups[0]).gr_name
+        self.change(daemon, lambda p: p["certificates"]["server"].update(group=name))
+        wait_until(lambda: os.stat(f"{directory}/server-key.pem").st_gid == groups[0],
+                   "the group is changed")
+        self.settle(cluster, daemon)
+        self.assertEqual(self.disk(daemon, "server")["public_key"], before["public_key"])
+        self.assertEqual(stat.S_IMODE(os.stat(f"{directory}/server-key.pem").st_mode), 0o600)
+
+    def test_another_owner_has_no_worker_here(self):
+        """Alone, pgcertd works as itself: what it has published for itself stays, and is told."""
+        cluster, daemon = self.set_up()
+        before, files = self.disk(daemon, "app"), daemon.policy["certificates"]["app"]["directory"]
+        files = self.files(files)
+        self.change(daemon, lambda p: p["certificates"]["app"].update(owner="nobody"))
+        wait_until(lambda: daemon.status()["health"] == 2, "nobody has no worker")
+        self.assertIn("no worker for nobody", daemon.status()["certificates"]["app"]["error"])
+        self.assertEqual(self.files(daemon.policy["certificates"]["app"]["directory"]), files)
+        cluster.psql(self.conninfo(daemon))
+        daemon.ctl("renew", "server")  # it holds up nothing else
+        self.change(daemon, lambda p: p["certificates"]["app"].update(owner=ME))
+        self.settle(cluster, daemon)
+        self.assertEqual(self.disk(daemon, "app"), before)
+
     def test_a_renamed_file(self):
         cluster, daemon = self.set_up()
         directory = pathlib.Path(daemon.policy["certificates"]["server"]["directory"])
@@ -240,6 +341,37 @@ class Changed(Scene):
                    "the broken file is named")
         (more / "20-broken.yaml").unlink()
         wait_until(lambda: not daemon.status()["policy_error"], "mended")
+        self.settle(cluster, daemon)
+
+    def test_a_file_that_changes_between_two_reads(self):
+        """Two good policies swapped all the time: a program that has read another one than pgcertd
+        refuses its request. Nothing is torn, nobody is shut out, and it settles."""
+        cluster, daemon = self.set_up()
+        policy = copy.deepcopy(daemon.policy)
+        policy["certificates"]["server"]["names"].append("db.example.com")
+        texts = daemon.policy_file.read_text(), harness.yaml_text(policy)
+        end = threading.Event()
+
+        def swap():
+            temporary, n = daemon.policy_file.with_suffix(".swap"), 0
+            while not end.wait(0.003):
+                n += 1
+                temporary.write_text(texts[n % 2])
+                temporary.rename(daemon.policy_file)
+        swapper = threading.Thread(target=swap, daemon=True)
+        with harness.Load([f"{self.conninfo(daemon)} port={cluster.port}"], threads=1) as load:
+            swapper.start()
+            statuses = [daemon.ctl("renew", "server", check=False).returncode for _ in range(12)]
+            wait_until(lambda: load.connections > 100, "connections")
+            end.set()
+            swapper.join()
+        self.assertLessEqual(set(statuses), {0, 1, 2})
+        self.assertEqual(load.failures, [])
+        self.assertIn("is not the one in force", daemon.log(), "the skew was met")
+        daemon.write(policy)
+        wait_until(lambda: "db.example.com" in harness.run(
+            "openssl", "x509", "-noout", "-text", "-in",
+            f"{policy['certificates']['server']['directory']}/server-cert.pem").stdout, "it settles")
         self.settle(cluster, daemon)
 
 
