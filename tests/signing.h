@@ -68,7 +68,7 @@ static void open_all(void)
         ca.notes = &notes;
 }
 
-static void reopen(void)
+_unused_ static void reopen(void)
 {
         ca_close(&ca);
         ledger = ledger_close(ledger);
