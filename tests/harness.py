@@ -250,6 +250,9 @@ class Postgres:
         self.stop()
         return self.start()
 
+    def reload(self):
+        self.process.send_signal(signal.SIGHUP)
+
     def log(self):
         return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
 
