@@ -2,18 +2,12 @@
 
 #include "common/clock.h"
 #include "common/events.h"
-#include "daemon/bundle.h"
 
 #include <errno.h>
 #include <string.h>
 #include <syslog.h>
 
-/* An RSA key of 4096 bits may take seconds; a lock is waited for 5 s. */
-#define STAGE_TIMEOUT_USEC (60 * USEC_PER_SEC)
-#define ISSUE_TIMEOUT_USEC (60 * USEC_PER_SEC)
-#define FILL_TIMEOUT_USEC (30 * USEC_PER_SEC)
 #define PUBLISH_TIMEOUT_USEC (300 * USEC_PER_SEC)
-enum { CSR_MAX = 16 * 1024, DER_MAX = 16 * 1024 };
 
 void issuance_done(Issuance *issuance)
 {
@@ -22,166 +16,11 @@ void issuance_done(Issuance *issuance)
         *issuance = (Issuance){0};
 }
 
-static void failed(Work *work, Issuance *issuances, size_t index, const Error *error)
-{
-        issuances[index].state = ISSUANCE_FAILED;
-        work_certificate_failed(work, index, error->text);
-}
-
-/* Copies bytes out of a message. */
-static int take_bytes(Message *message, size_t max, uint8_t **ret, size_t *ret_size, Error *reterr)
-{
-        const uint8_t *bytes = wire_get_bytes(message, max, ret_size);
-
-        *ret = malloc(*ret_size + 1);
-        if (!*ret)
-                return error_oom(reterr);
-        memcpy(*ret, bytes, *ret_size);
-        return 0;
-}
-
 static int worker_of(Work *work, size_t index, Peer **ret, Error *reterr)
 {
         const PolicyCertificate *certificate = &work->input.policy->certificates[index];
 
         return peers_worker(&work->peers, certificate->owner, certificate->owner_uid, ret, reterr);
-}
-
-static int stage(Work *work, const Step *step, Issuance *issuance, Error *reterr)
-{
-        const Policy *policy = work->input.policy;
-        Peer *peer;
-        int r = worker_of(work, step->object, &peer, reterr);
-
-        if (r < 0)
-                return r;
-        wire_request(peer->message, WIRE_STAGE, policy->tag);
-        wire_put_text(peer->message, policy->certificates[step->object].name);
-        wire_put_u8(peer->message, step->rekey);
-        r = peer_call(peer, WIRE_STAGE, STAGE_TIMEOUT_USEC, reterr);
-        if (r < 0)
-                return r;
-        issuance->generation = wire_get_u32(peer->message);
-        r = take_bytes(peer->message, CSR_MAX, &issuance->csr, &issuance->csr_size, reterr);
-        if (r >= 0)
-                r = wire_end(peer->message, reterr);
-        if (r >= 0)
-                issuance->state = ISSUANCE_STAGED;
-        return r;
-}
-
-/* Takes the leaf of one set out of the signer's answer. */
-static int take_leaf(Work *work, Message *message, Issuance *issuances, Error *reterr)
-{
-        const Policy *policy = work->input.policy;
-        const PolicyCertificate *certificate =
-                policy_find_certificate(policy, wire_get_text(message, POLICY_NAME_MAX));
-        size_t index = certificate ? (size_t)(certificate - policy->certificates) : 0;
-        uint32_t code = wire_get_u32(message);
-        const char *sentence = wire_get_text(message, ERROR_TEXT_MAX);
-        _cleanup_(freep) uint8_t *der = NULL;
-        size_t der_size;
-        CertFacts facts;
-        Error error;
-        int r = take_bytes(message, DER_MAX, &der, &der_size, reterr);
-
-        authority_get_facts(message, &facts);
-        if (r < 0)
-                return r;
-        if (message->bad || !certificate || issuances[index].state != ISSUANCE_STAGED)
-                return error_set(reterr, EBADMSG, "the signer answered what it was not asked");
-        if (code != 0) {
-                error_set(&error, EIO, "%s", sentence);
-                failed(work, issuances, index, &error);
-                return 0;
-        }
-        free(issuances[index].der);
-        issuances[index].der = TAKE_PTR(der);
-        issuances[index].der_size = der_size;
-        issuances[index].leaf = facts;
-        issuances[index].state = ISSUANCE_ISSUED;
-        work->memory->certificates[index].has_wanted = true;
-        work->memory->certificates[index].wanted = facts;
-        return 0;
-}
-
-/* Asks the signer for the leaves of the sets in batch; those without an answer fail. */
-static void issue_batch(Work *work, const size_t *batch, size_t n, Issuance *issuances)
-{
-        Error error = {0};
-        Peer *peer;
-        int r = peers_signer(&work->peers, &peer, &error);
-
-        if (r >= 0) {
-                wire_request(peer->message, WIRE_ISSUE, work->input.policy->tag);
-                for (size_t i = 0; i < n; i++) {
-                        wire_put_text(peer->message,
-                                      work->input.policy->certificates[batch[i]].name);
-                        wire_put_bytes(peer->message, issuances[batch[i]].csr,
-                                       issuances[batch[i]].csr_size);
-                }
-                r = peer_call(peer, WIRE_ISSUE, ISSUE_TIMEOUT_USEC, &error);
-        }
-        while (r >= 0 && wire_more(peer->message))
-                r = take_leaf(work, peer->message, issuances, &error);
-        if (r >= 0)
-                r = wire_end(peer->message, &error);
-        if (r >= 0)
-                error_set(&error, EIO, "the signer gave no answer");
-        for (size_t i = 0; i < n; i++)
-                if (issuances[batch[i]].state == ISSUANCE_STAGED)
-                        failed(work, issuances, batch[i], &error);
-}
-
-static void put_certificates(Message *message, const Bundle *bundle)
-{
-        wire_put_u8(message, (uint8_t)bundle->n); /* at most BUNDLE_PARTS_MAX */
-        for (size_t i = 0; i < bundle->n; i++)
-                wire_put_bytes(message, bundle->items[i].der, bundle->items[i].size);
-}
-
-/* Without a leaf of this pass the published one stays, and what follows it. */
-static int fill(Work *work, size_t index, Issuance *issuance, Error *reterr)
-{
-        const Policy *policy = work->input.policy;
-        _cleanup_(bundle_done) Bundle chain = {0}, anchors = {0};
-        Peer *peer;
-        int r = bundle_anchors(policy, work->observation, index, &anchors, reterr);
-
-        if (r >= 0 && issuance->der)
-                r = bundle_chain(policy, work->observation, index, issuance->leaf.issuer_key_id,
-                                 clock_realtime(), &chain, reterr);
-        if (r >= 0)
-                r = worker_of(work, index, &peer, reterr);
-        if (r < 0)
-                return r;
-        wire_request(peer->message, WIRE_FILL, policy->tag);
-        wire_put_text(peer->message, policy->certificates[index].name);
-        wire_put_u32(peer->message, issuance->generation);
-        wire_put_bytes(peer->message, issuance->der, issuance->der ? issuance->der_size : 0);
-        put_certificates(peer->message, &chain);
-        put_certificates(peer->message, &anchors);
-        r = peer_call(peer, WIRE_FILL, FILL_TIMEOUT_USEC, reterr);
-        if (r >= 0)
-                issuance->state = ISSUANCE_FILLED;
-        return r;
-}
-
-/* Signs and fills the staged sets of one batch, and frees what they no longer need. */
-static void finish_batch(Work *work, const size_t *batch, size_t n, Issuance *issuances)
-{
-        if (n > 0)
-                issue_batch(work, batch, n, issuances);
-        for (size_t i = 0; i < n; i++) {
-                Issuance *issuance = &issuances[batch[i]];
-                Error error;
-
-                if (issuance->state == ISSUANCE_ISSUED &&
-                    fill(work, batch[i], issuance, &error) < 0)
-                        failed(work, issuances, batch[i], &error);
-                free(TAKE_PTR(issuance->csr));
-                free(TAKE_PTR(issuance->der));
-        }
 }
 
 /* Whether the authority of a set can sign: where it cannot, its own failure has been told. */
@@ -193,50 +32,59 @@ static bool has_issuer(Work *work, size_t index)
         return authority_current(&work->observation->authorities[authority]) != NULL;
 }
 
-static void issue_all(Work *work, const Plan *plan, Issuance *issuances)
+/* The next sets to issue, from the step at *position on, which moves. */
+static void collect(Work *work, const Plan *plan, size_t *position, Batch *ret, Issuance *issuances)
 {
-        size_t batch[WIRE_BATCH_MAX], n = 0;
+        *ret = (Batch){0};
+        for (; *position < plan->n_steps && ret->n < WIRE_BATCH_MAX; (*position)++) {
+                const Step *step = &plan->steps[*position];
 
-        for (size_t i = 0; i < plan->n_steps && !peers_is_cancelled(&work->peers); i++) {
-                const Step *step = &plan->steps[i];
-                Error error;
-
-                if (step->verb != STEP_ISSUE)
+                if (step->verb != STEP_ISSUE || peers_is_cancelled(&work->peers))
                         continue;
                 issuances[step->object].is_new = true;
-                if (!has_issuer(work, step->object)) {
+                if (has_issuer(work, step->object))
+                        batch_add(ret, step->object, step->rekey);
+                else
                         issuances[step->object].state = ISSUANCE_FAILED;
-                        continue;
-                }
-                if (stage(work, step, &issuances[step->object], &error) < 0) {
-                        failed(work, issuances, step->object, &error);
-                        continue;
-                }
-                batch[n++] = step->object;
-                if (n == WIRE_BATCH_MAX) {
-                        finish_batch(work, batch, n, issuances);
-                        n = 0;
-                }
         }
-        finish_batch(work, batch, n, issuances);
+}
+
+/* Two batches are under way: the workers stage the next while the signer signs the last, and fill
+ * that one in while it signs the next. */
+static void issue_all(Work *work, const Plan *plan, Issuance *issuances)
+{
+        size_t position = 0;
+        Batch last, next;
+
+        collect(work, plan, &position, &last, issuances);
+        batch_stage(work, &last, issuances);
+        batch_ask_leaves(work, &last, issuances);
+        while (last.n > 0) {
+                collect(work, plan, &position, &next, issuances);
+                batch_stage(work, &next, issuances);
+                batch_take_leaves(work, &last, issuances);
+                batch_ask_leaves(work, &next, issuances);
+                batch_fill(work, &last, ISSUANCE_ISSUED, issuances);
+                last = next;
+        }
 }
 
 /* Sets that get another trust bundle and keep their leaf. */
 static void trust_all(Work *work, const Plan *plan, Issuance *issuances)
 {
-        for (size_t i = 0; i < plan->n_steps && !peers_is_cancelled(&work->peers); i++) {
-                const Step *step = &plan->steps[i];
-                Issuance *issuance;
-                Error error;
+        size_t i = 0;
 
-                if (step->verb != STEP_TRUST)
-                        continue;
-                issuance = &issuances[step->object];
-                issuance->keeps_leaf = true;
-                if (stage(work, step, issuance, &error) < 0 ||
-                    fill(work, step->object, issuance, &error) < 0)
-                        failed(work, issuances, step->object, &error);
-                free(TAKE_PTR(issuance->csr));
+        while (i < plan->n_steps && !peers_is_cancelled(&work->peers)) {
+                Batch batch = {0};
+
+                for (; i < plan->n_steps && batch.n < WIRE_BATCH_MAX; i++) {
+                        if (plan->steps[i].verb != STEP_TRUST)
+                                continue;
+                        issuances[plan->steps[i].object].keeps_leaf = true;
+                        batch_add(&batch, plan->steps[i].object, plan->steps[i].rekey);
+                }
+                batch_stage(work, &batch, issuances);
+                batch_fill(work, &batch, ISSUANCE_STAGED, issuances);
         }
 }
 
@@ -296,7 +144,7 @@ static int take_published(Work *work, Message *message, uid_t uid, Issuance *iss
                 return 0;
         }
         error_set(&error, EIO, "%s", sentence);
-        failed(work, issuances, index, &error);
+        batch_set_failed(work, issuances, index, &error);
         return 0;
 }
 
@@ -355,7 +203,7 @@ static void publish_owner(Work *work, size_t first, Issuance *issuances)
                 end = policy->n_certificates;
         for (size_t i = first; i < end; i++)
                 if (waits(&issuances[i]) && policy->certificates[i].owner_uid == uid)
-                        failed(work, issuances, i, &error);
+                        batch_set_failed(work, issuances, i, &error);
 }
 
 int issuance_run(Work *work, const Plan *plan, Issuance *issuances, Error *reterr)

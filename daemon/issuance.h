@@ -5,32 +5,7 @@
  */
 #pragma once
 
-#include "daemon/work.h"
-
-/* How far a set came in this pass. */
-typedef enum IssuanceState {
-        ISSUANCE_NONE,
-        ISSUANCE_STAGED,
-        ISSUANCE_ISSUED,
-        ISSUANCE_FILLED,
-        ISSUANCE_PUBLISHED,
-        ISSUANCE_FAILED,
-} IssuanceState;
-
-typedef struct Issuance {
-        IssuanceState state;
-        bool to_publish; /* the plan has STEP_PUBLISH or STEP_RETRY for it */
-        bool is_retry;
-        bool is_new;       /* a new leaf was issued for it */
-        bool keeps_leaf;   /* the published leaf, with another trust bundle */
-        unsigned failures; /* of the set in a row, before this pass published it */
-        uint32_t generation;
-        CertFacts leaf; /* of ISSUED and later */
-        uint8_t *csr;
-        size_t csr_size;
-        uint8_t *der; /* the leaf */
-        size_t der_size;
-} Issuance;
+#include "daemon/batch.h"
 
 /* issuances has one for each certificate of the policy, all zero at first. A set that fails is
  * marked and told; only what ends the whole pass is a failure. */

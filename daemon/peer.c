@@ -5,6 +5,7 @@
 #include "daemon/notify.h"
 #include "daemon/sockets.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -241,7 +242,8 @@ static int find_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret,
                 if (peers->items[i]->kind != kind || strcmp(peers->items[i]->owner, owner) != 0)
                         continue;
                 peer = peers->items[i];
-                if (!peer->is_lost && clock_boottime() - peer->used_boot_usec > IDLE_USEC) {
+                if (!peer->is_lost && peer->n_owed == 0 &&
+                    clock_boottime() - peer->used_boot_usec > IDLE_USEC) {
                         drop(peers, i);
                         peer = NULL;
                         break;
@@ -254,7 +256,8 @@ static int find_peer(Peers *peers, PeerKind kind, const char *owner, Peer **ret,
         }
         if (peer->is_lost)
                 return error_set(reterr, peer->error.code, "%s", peer->error.text);
-        peer->used_boot_usec = clock_boottime();
+        if (peer->n_owed == 0)
+                peer->used_boot_usec = clock_boottime();
         *ret = peer;
         return 0;
 }
@@ -308,13 +311,13 @@ int peer_send(Peer *peer, int64_t timeout_usec, Error *reterr)
         return 0;
 }
 
-int peer_receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
+/* Reads one message, which may have lain there for a while. */
+static int receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
 {
         Error error = {0};
         int r = wire_receive(peer->fd, peer->message, usec_add(clock_boottime(), timeout_usec),
                              &error);
 
-        peer->used_boot_usec = clock_boottime();
         notify_progress();
         if (r < 0)
                 return lost(peer, &error, reterr);
@@ -326,9 +329,52 @@ int peer_receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
         return r;
 }
 
+int peer_receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
+{
+        int r = receive(peer, verb, timeout_usec, reterr);
+
+        peer->used_boot_usec = clock_boottime();
+        return r;
+}
+
+int peer_ask(Peer *peer, int64_t timeout_usec, Error *reterr)
+{
+        int r = peer_send(peer, timeout_usec, reterr);
+
+        if (r >= 0)
+                peer->n_owed++;
+        return r;
+}
+
+/* When an answer that is there already was given is not known: the peer may be idle since it was
+ * asked. */
+static bool has_answered(const Peer *peer)
+{
+        struct pollfd pollfd = {.fd = peer->fd, .events = POLLIN};
+
+        return poll(&pollfd, 1, 0) != 0;
+}
+
+int peer_answer(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
+{
+        bool is_late;
+        int r;
+
+        assert(peer->n_owed > 0);
+        peer->n_owed--;
+        if (peer->is_lost)
+                return error_set(reterr, peer->error.code, "%s", peer->error.text);
+        is_late = has_answered(peer);
+        r = receive(peer, verb, timeout_usec, reterr);
+        if (!is_late)
+                peer->used_boot_usec = clock_boottime();
+        return r;
+}
+
 int peer_call(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr)
 {
         int r = peer_send(peer, timeout_usec, reterr);
 
+        assert(peer->n_owed == 0);
         return r < 0 ? r : peer_receive(peer, verb, timeout_usec, reterr);
 }

@@ -29,6 +29,7 @@ typedef struct Peer {
         PeerKind kind;
         char *owner;            /* of a worker */
         int64_t used_boot_usec; /* when it was last asked or answered */
+        unsigned n_owed;        /* answers to peer_ask() that were not taken yet */
         Message *message;       /* the request that is built, then its reply */
         bool is_lost; /* a call failed below the level of replies: nothing more is asked */
         Error error;  /* why it is lost */
@@ -62,6 +63,12 @@ int peers_worker(Peers *peers, const char *owner, uid_t owner_uid, Peer **ret, E
 /* Sends peer->message and receives the reply into it, its header read. A failure of the connection
  * loses the peer; an error in the reply does not. */
 int peer_call(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr);
+
+/* The halves of a call, for requests that do not wait for one another: answers come in the order of
+ * the requests, and each is to be taken. Until then no peer_call() is made. Of what is under way at
+ * once, requests or answers must be small: a socket's buffer holds some 100 KiB. */
+int peer_ask(Peer *peer, int64_t timeout_usec, Error *reterr);
+int peer_answer(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr);
 
 /* The halves of a stream: send without waiting for a reply, receive one message of it. */
 int peer_send(Peer *peer, int64_t timeout_usec, Error *reterr);

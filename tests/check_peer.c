@@ -41,6 +41,18 @@ static void echo(int fd, Message *message)
         } while (wire_receive(fd, message, clock_boottime() + timeout, NULL) == 0);
 }
 
+/* Answers every LOAD with its number. */
+static void count(int fd, Message *message)
+{
+        uint32_t number = 0;
+
+        do {
+                wire_reply(message, WIRE_LOAD);
+                wire_put_u32(message, number++);
+                fake_send(fd, message);
+        } while (wire_receive(fd, message, clock_boottime() + timeout, NULL) == 0);
+}
+
 static void refuse(int fd, Message *message)
 {
         do {
@@ -72,7 +84,8 @@ static void answer_junk(int fd, Message *message)
 
 static void stay_silent(int fd, Message *message)
 {
-        wire_receive(fd, message, clock_boottime() + 60 * USEC_PER_SEC, NULL);
+        while (wire_receive(fd, message, clock_boottime() + 60 * USEC_PER_SEC, NULL) == 0)
+                continue;
 }
 
 static int load(Peer *peer, int64_t timeout_usec)
@@ -169,6 +182,72 @@ START_TEST(loses_a_peer_whose_connection_fails)
 }
 END_TEST
 
+static int ask(Peer *peer)
+{
+        wire_request(peer->message, WIRE_LOAD, 1);
+        return peer_ask(peer, timeout, &error);
+}
+
+START_TEST(takes_answers_in_the_order_of_the_requests)
+{
+        Fake worker;
+        Peer *peer;
+
+        fake_start(&worker, "worker-alice.sock", count);
+        ck_assert_int_eq(peers_worker(&peers, "alice", 12345, &peer, &error), 0);
+        for (uint32_t i = 0; i < 5; i++)
+                ck_assert_int_eq(ask(peer), 0);
+        for (uint32_t i = 0; i < 5; i++) {
+                ck_assert_int_eq(peer_answer(peer, WIRE_LOAD, timeout, &error), 0);
+                ck_assert_uint_eq(wire_get_u32(peer->message), i);
+        }
+        peers_done(&peers);
+        fake_stop(&worker);
+}
+END_TEST
+
+/* A program that was asked does not end before it has answered; one that has answered may, and
+ * nobody knows when that was. */
+START_TEST(leaves_no_peer_behind_that_owes_an_answer)
+{
+        Fake worker;
+        Peer *peer, *same;
+        struct pollfd pollfd = {.events = POLLIN};
+
+        fake_start(&worker, "worker-alice.sock", count);
+        ck_assert_int_eq(peers_worker(&peers, "alice", 12345, &peer, &error), 0);
+        ck_assert_int_eq(ask(peer), 0);
+        peer->used_boot_usec = 0; /* long ago */
+        ck_assert_int_eq(peers_worker(&peers, "alice", 12345, &same, &error), 0);
+        ck_assert_ptr_eq(peer, same);
+        pollfd.fd = peer->fd;
+        ck_assert_int_eq(poll(&pollfd, 1, -1), 1);
+        ck_assert_int_eq(peer_answer(peer, WIRE_LOAD, timeout, &error), 0);
+        ck_assert_int_eq(peer->used_boot_usec, 0);
+        peers_done(&peers);
+        fake_stop(&worker);
+}
+END_TEST
+
+START_TEST(owes_nothing_once_it_is_lost)
+{
+        Fake worker;
+        Peer *peer;
+
+        fake_start(&worker, "worker-alice.sock", stay_silent);
+        ck_assert_int_eq(peers_worker(&peers, "alice", 12345, &peer, &error), 0);
+        ck_assert_int_eq(ask(peer), 0);
+        ck_assert_int_eq(ask(peer), 0);
+        ck_assert_int_eq(peer_answer(peer, WIRE_LOAD, USEC_PER_SEC / 20, &error), -ETIMEDOUT);
+        /* It is not waited for again. */
+        ck_assert_int_eq(peer_answer(peer, WIRE_LOAD, 3600 * USEC_PER_SEC, &error), -ETIMEDOUT);
+        ck_assert_int_eq(ask(peer), -ETIMEDOUT);
+        ck_assert_uint_eq(peer->n_owed, 0);
+        peers_done(&peers);
+        fake_stop(&worker);
+}
+END_TEST
+
 static void *cancel_soon(void *userdata)
 {
         poll(NULL, 0, 50);
@@ -243,6 +322,9 @@ static Suite *suite(void)
         tcase_add_test(sockets, calls_a_worker_and_the_signer);
         tcase_add_test(sockets, says_who_is_not_there);
         tcase_add_test(sockets, keeps_a_peer_that_refuses);
+        tcase_add_test(sockets, takes_answers_in_the_order_of_the_requests);
+        tcase_add_test(sockets, leaves_no_peer_behind_that_owes_an_answer);
+        tcase_add_test(sockets, owes_nothing_once_it_is_lost);
         tcase_add_loop_test(sockets, loses_a_peer_whose_connection_fails, 0, ELEMENTSOF(losses));
         tcase_add_test(sockets, ends_a_call_that_is_under_way);
         tcase_add_test(sockets, opens_nothing_once_cancelled);
