@@ -1,5 +1,7 @@
 #include "common/policybundle.h"
 
+#include <errno.h>
+
 /* That the set of a certificate meets an authority. */
 typedef struct Meeting {
         PolicyCertificate *certificate;
@@ -66,27 +68,51 @@ static int collect(PolicyDraft *draft, Meetings *ret)
         return 0;
 }
 
+/* One certificate's authorities, each once. Most certificates have those of the one before, and
+ * share them. */
+static int fill_one(PolicyDraft *draft, const Meeting *meetings, size_t n,
+                    const PolicyCertificate *before, PolicyCertificate *certificate)
+{
+        bool is_same = before != NULL;
+        size_t count = 0;
+
+        for (size_t i = 0; i < n; i++) {
+                if (i > 0 && meetings[i].authority == meetings[i - 1].authority)
+                        continue;
+                is_same = is_same && count < before->n_bundle &&
+                          before->bundle[count] == meetings[i].authority;
+                count++;
+        }
+        certificate->n_bundle = count;
+        if (is_same && count == before->n_bundle) {
+                certificate->bundle = before->bundle;
+                return 0;
+        }
+        certificate->bundle = policydraft_get(draft, count * sizeof *certificate->bundle);
+        if (!certificate->bundle) {
+                certificate->n_bundle = 0;
+                return -ENOMEM;
+        }
+        for (size_t i = 0, at = 0; i < n; i++)
+                if (i == 0 || meetings[i].authority != meetings[i - 1].authority)
+                        certificate->bundle[at++] = meetings[i].authority;
+        return 0;
+}
+
 int policybundle_fill(PolicyDraft *draft)
 {
         _cleanup_(meetings_done) Meetings meetings = {0};
+        const PolicyCertificate *before = NULL;
         int r = collect(draft, &meetings);
         size_t end;
 
-        if (r < 0)
-                return r;
-        for (size_t i = 0; i < meetings.n; i = end) {
+        for (size_t i = 0; r >= 0 && i < meetings.n; i = end) {
                 PolicyCertificate *certificate = meetings.items[i].certificate;
 
                 for (end = i; end < meetings.n && meetings.items[end].certificate == certificate;)
                         end++;
-                certificate->bundle = calloc(end - i, sizeof *certificate->bundle);
-                if (!certificate->bundle)
-                        return policydraft_oom(draft);
-                for (size_t j = i; j < end; j++)
-                        if (j == i ||
-                            meetings.items[j].authority != meetings.items[j - 1].authority)
-                                certificate->bundle[certificate->n_bundle++] =
-                                        meetings.items[j].authority;
+                r = fill_one(draft, &meetings.items[i], end - i, before, certificate);
+                before = certificate;
         }
-        return 0;
+        return r;
 }

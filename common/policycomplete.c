@@ -160,9 +160,9 @@ static int complete_cluster(PolicyDraft *draft, size_t i)
         list = yamlnode_find(yamlnode_find(node, "verify"), "as");
         if (!list || list->is_told || list->n == 0)
                 return 0;
-        cluster->as = calloc(list->n, sizeof *cluster->as);
+        cluster->as = policydraft_get(draft, list->n * sizeof *cluster->as);
         if (!cluster->as)
-                return policydraft_oom(draft);
+                return -ENOMEM;
         for (size_t j = 0; j < list->n; j++) {
                 const PolicyCertificate *client =
                         resolve_use(draft, &list->children[j], POLICY_CLIENT);

@@ -82,6 +82,39 @@ int policydraft_oom(PolicyDraft *draft)
         return errors_add(draft->errors, &error);
 }
 
+void *policydraft_get(PolicyDraft *draft, size_t size)
+{
+        void *memory = arena_get(&draft->policy->arena, size);
+
+        if (!memory)
+                policydraft_oom(draft);
+        return memory;
+}
+
+/* FNV-1a, as it is short: a collision only costs a second copy. */
+static size_t place_of(const char *text)
+{
+        uint32_t hash = 2166136261u;
+
+        for (; *text; text++)
+                hash = (hash ^ (unsigned char)*text) * 16777619u;
+        return (hash ^ hash >> 16) % POLICYDRAFT_RECENT;
+}
+
+char *policydraft_text(PolicyDraft *draft, const char *text)
+{
+        char **recent = &draft->recent[place_of(text)], *copy;
+
+        if (*recent && strcmp(*recent, text) == 0)
+                return *recent;
+        copy = arena_text(&draft->policy->arena, text, strlen(text));
+        if (copy)
+                *recent = copy;
+        else
+                policydraft_oom(draft);
+        return copy;
+}
+
 YamlNode *policydraft_node(const PolicyDraft *draft, PolicyKind kind, size_t i)
 {
         return draft->nodes[kind][i];

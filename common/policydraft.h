@@ -7,6 +7,8 @@
 #include "common/policymodel.h"
 #include "common/yamlnode.h"
 
+enum { POLICYDRAFT_RECENT = 512 };
+
 typedef struct PolicyDraft {
         Policy *policy;
         Errors *errors;
@@ -15,6 +17,7 @@ typedef struct PolicyDraft {
         YamlNode **nodes[POLICY_KINDS]; /* of the objects, in the order of the policy's arrays */
         YamlNode *defaults;             /* NULL where not written */
         bool is_incomplete;             /* objects are missing: what refers to them may be right */
+        char *recent[POLICYDRAFT_RECENT]; /* texts taken last, each at the place of its hash */
 } PolicyDraft;
 
 typedef struct PolicyKey PolicyKey;
@@ -60,6 +63,13 @@ void policydraft_warn(PolicyDraft *draft, const YamlNode *node, const char *form
 
 /* Adds the error that memory ran out; returns -ENOMEM. */
 int policydraft_oom(PolicyDraft *draft);
+
+/* Zeroed memory of the policy; NULL, told, where it runs out. */
+void *policydraft_get(PolicyDraft *draft, size_t size);
+
+/* A copy of a text in the policy, never to be changed: one that is used again and again (an owner,
+ * a file's name, a role that is the certificate's name) is mostly the same copy. */
+char *policydraft_text(PolicyDraft *draft, const char *text);
 
 /* The node of an object. */
 YamlNode *policydraft_node(const PolicyDraft *draft, PolicyKind kind, size_t i);

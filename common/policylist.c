@@ -54,11 +54,9 @@ void policylist_read_names(PolicyDraft *draft, const PolicyKey *key, YamlNode *n
                                    node->n, POLICY_NAMES_MAX);
                 return;
         }
-        certificate->names = calloc(node->n, sizeof *certificate->names);
-        if (!certificate->names) {
-                policydraft_oom(draft);
+        certificate->names = policydraft_get(draft, node->n * sizeof *certificate->names);
+        if (!certificate->names)
                 return;
-        }
         for (size_t i = 0; i < node->n; i++)
                 read_name(draft, &node->children[i], certificate);
 }
@@ -70,11 +68,9 @@ void policylist_read_trust(PolicyDraft *draft, const PolicyKey *key, YamlNode *n
 
         if (!policyvalue_is_list(draft, node) || node->n == 0)
                 return;
-        authority->trust = calloc(node->n, sizeof *authority->trust);
-        if (!authority->trust) {
-                policydraft_oom(draft);
+        authority->trust = policydraft_get(draft, node->n * sizeof *authority->trust);
+        if (!authority->trust)
                 return;
-        }
         for (size_t i = 0; i < node->n; i++) {
                 char **place = &authority->trust[authority->n_trust];
 
@@ -95,19 +91,17 @@ void policylist_read_references(PolicyDraft *draft, const PolicyKey *key, YamlNo
 static int add_attribute(PolicyDraft *draft, PolicyAttribute **items, size_t *n, const char *type,
                          const char *value)
 {
-        PolicyAttribute *grown = reallocarray(*items, *n + 1, sizeof *grown), item = {0};
+        PolicyAttribute *grown = policydraft_get(draft, (*n + 1) * sizeof *grown), item = {0};
 
-        if (!grown)
-                return policydraft_oom(draft);
-        *items = grown;
         policyvalue_set(draft, &item.type, type);
         policyvalue_set(draft, &item.value, value);
-        if (!item.type || !item.value) {
-                free(item.type);
-                free(item.value);
+        if (!grown || !item.type || !item.value)
                 return -ENOMEM;
-        }
+        /* They are few: what is left behind is less than a list that can grow would need. */
+        if (*n > 0)
+                memcpy(grown, *items, *n * sizeof *grown);
         grown[(*n)++] = item;
+        *items = grown;
         return 0;
 }
 
@@ -218,11 +212,9 @@ void policylist_read_service(PolicyDraft *draft, const PolicyKey *key, YamlNode 
 
         if (!policyvalue_is_map(draft, node))
                 return;
-        service = certificate->service = calloc(1, sizeof *service);
-        if (!service) {
-                policydraft_oom(draft);
+        service = certificate->service = policydraft_get(draft, sizeof *service);
+        if (!service)
                 return;
-        }
         for (size_t i = 0; i < node->n; i++) {
                 YamlNode *child = &node->children[i];
 

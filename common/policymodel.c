@@ -18,85 +18,17 @@ int policymodel_new(const char *file, Policy **ret, Error *reterr)
         return 0;
 }
 
-static void attributes_free(PolicyAttribute *items, size_t n)
-{
-        for (size_t i = 0; i < n; i++) {
-                free(items[i].type);
-                free(items[i].value);
-        }
-        free(items);
-}
-
-void policymodel_subject_done(PolicySubject *subject)
-{
-        attributes_free(subject->items, subject->n);
-        *subject = (PolicySubject){0};
-}
-
-PolicyService *policymodel_service_free(PolicyService *service)
-{
-        if (!service)
-                return NULL;
-        free(service->file);
-        free(service->name);
-        attributes_free(service->parameters, service->n_parameters);
-        free(service);
-        return NULL;
-}
-
-static void authority_done(PolicyAuthority *authority)
-{
-        free(authority->name);
-        policymodel_subject_done(&authority->subject);
-        for (size_t i = 0; i < authority->n_trust; i++)
-                free(authority->trust[i]);
-        free(authority->trust);
-        free(authority->adopt_certificate);
-        free(authority->adopt_key);
-}
-
-static void certificate_done(PolicyCertificate *certificate)
-{
-        free(certificate->name);
-        policymodel_subject_done(&certificate->subject);
-        for (size_t i = 0; i < certificate->n_names; i++)
-                free(certificate->names[i].text);
-        free(certificate->names);
-        free(certificate->role);
-        free(certificate->directory);
-        free(certificate->owner);
-        free(certificate->group);
-        for (size_t i = 0; i < POLICY_FILES; i++)
-                free(certificate->files[i]);
-        policymodel_service_free(certificate->service);
-        free(certificate->bundle);
-}
-
-static void cluster_done(PolicyCluster *cluster)
-{
-        free(cluster->name);
-        free(cluster->data_directory);
-        free(cluster->configuration);
-        free(cluster->as);
-        free(cluster->min_protocol);
-}
-
 Policy *policymodel_free(Policy *policy)
 {
         if (!policy)
                 return NULL;
-        for (size_t i = 0; i < policy->n_authorities; i++)
-                authority_done(&policy->authorities[i]);
-        for (size_t i = 0; i < policy->n_certificates; i++)
-                certificate_done(&policy->certificates[i]);
-        for (size_t i = 0; i < policy->n_clusters; i++)
-                cluster_done(&policy->clusters[i]);
         for (unsigned kind = 0; kind < POLICY_KINDS; kind++)
                 free(policy->by_name[kind]);
         free(policy->authorities);
         free(policy->certificates);
         free(policy->clusters);
         free(policy->file);
+        arena_done(&policy->arena);
         errors_done(&policy->warnings);
         free(policy);
         return NULL;

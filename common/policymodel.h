@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include "common/arena.h"
 #include "common/error.h"
 #include "common/keytype.h"
 
@@ -159,16 +160,13 @@ typedef struct Policy {
         PolicyCluster *clusters;
         size_t n_clusters;
         PolicyIndex *by_name[POLICY_KINDS];
+        Arena arena;     /* of all texts, and of the arrays below the objects */
         Errors warnings; /* code 0 is not used: EAGAIN stands for "only a warning" */
 } Policy;
 
 /* An empty policy with one reference, and the end of one. */
 int policymodel_new(const char *file, Policy **ret, Error *reterr);
 Policy *policymodel_free(Policy *policy);
-
-/* The structures' own ends; what they point to is freed, they are not. */
-void policymodel_subject_done(PolicySubject *subject);
-PolicyService *policymodel_service_free(PolicyService *service);
 
 /* Sorts the objects of every kind by name, for policymodel_find(). */
 int policymodel_sort(Policy *policy, Error *reterr);

@@ -62,14 +62,10 @@ bool policyvalue_is_map(PolicyDraft *draft, YamlNode *node)
 
 void policyvalue_set(PolicyDraft *draft, char **place, const char *text)
 {
-        char *copy = strdup(text);
+        char *copy = policydraft_text(draft, text);
 
-        if (!copy) {
-                policydraft_oom(draft);
-                return;
-        }
-        free(*place);
-        *place = copy;
+        if (copy)
+                *place = copy;
 }
 
 void policyvalue_read_version(PolicyDraft *draft, const PolicyKey *key, YamlNode *node,

@@ -7,12 +7,19 @@
 #include <string.h>
 #include <yaml.h>
 
-enum { FEW_KEYS = 16 }; /* compared each with each; more are sorted */
+enum {
+        FEW_KEYS = 16, /* compared each with each; more are sorted */
+        PENDING_MIN = 64,
+};
 
 typedef struct Reader {
         yaml_parser_t parser;
         const char *file;
         Errors *errors;
+        YamlTree *tree;    /* NULL before the root is met */
+        YamlNode *pending; /* children that were read, of collections that are not at their end */
+        size_t n_pending;
+        size_t room;                          /* for pending */
         const char *keys[YAML_DEPTH_MAX + 2]; /* from the root to what is being read */
         size_t n_keys;
         int first;    /* the first error's code, negative */
@@ -104,7 +111,7 @@ static char *take_text(Reader *reader, const yaml_event_t *event)
                                         : "a text with a control character. HINT: Remove it.");
                         return NULL;
                 }
-        text = strndup((const char *)value, length);
+        text = arena_text(&reader->tree->arena, (const char *)value, length);
         if (!text)
                 tell_oom(reader);
         return text;
@@ -128,23 +135,38 @@ static bool is_quoted(const yaml_event_t *event)
         return event->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
 }
 
-static YamlNode *append(Reader *reader, YamlNode *parent, const YamlNode *child)
+/* Children wait until their number is known: then they get a place of just that size. */
+static void push(Reader *reader, const YamlNode *child)
 {
-        YamlNode *children = parent->children;
+        if (reader->n_pending == reader->room) {
+                size_t room = reader->room > 0 ? 2 * reader->room : PENDING_MIN;
+                YamlNode *pending = reallocarray(reader->pending, room, sizeof *pending);
 
-        /* Grows at every power of two. */
-        if ((parent->n & (parent->n - 1)) == 0) {
-                size_t room = parent->n > 0 ? parent->n * 2 : 1;
-
-                children = reallocarray(children, room, sizeof *children);
-                if (!children) {
+                if (!pending) {
                         tell_oom(reader);
-                        return NULL;
+                        return;
                 }
-                parent->children = children;
+                reader->pending = pending;
+                reader->room = room;
         }
-        children[parent->n] = *child;
-        return &children[parent->n++];
+        reader->pending[reader->n_pending++] = *child;
+}
+
+/* Makes what waits since begin the children of a collection. */
+static void pop(Reader *reader, size_t begin, YamlNode *node)
+{
+        size_t n = reader->n_pending - begin;
+
+        reader->n_pending = begin;
+        if (n == 0 || reader->is_dead)
+                return;
+        node->children = arena_get(&reader->tree->arena, n * sizeof *node->children);
+        if (!node->children) {
+                tell_oom(reader);
+                return;
+        }
+        memcpy(node->children, &reader->pending[begin], n * sizeof *node->children);
+        node->n = n;
 }
 
 static void read_node(Reader *reader, const yaml_event_t *event, unsigned depth, YamlNode *ret);
@@ -168,7 +190,6 @@ static void read_pair(Reader *reader, const yaml_event_t *event, unsigned depth,
                 tell_at(reader, &event->start_mark,
                         "a key that is not a text. HINT: Write a plain word before the colon.");
                 read_node(reader, event, depth, &key);
-                yamlnode_done(&key);
         }
         reader->keys[reader->n_keys++] = pair.key ? pair.key : "?";
         if (next_event(reader, &value)) {
@@ -176,10 +197,9 @@ static void read_pair(Reader *reader, const yaml_event_t *event, unsigned depth,
                 yaml_event_delete(&value);
         }
         reader->n_keys--;
-        if (!pair.key || reader->is_dead || !append(reader, map, &pair)) {
-                map->has_lost_key |= !pair.key;
-                yamlnode_done(&pair);
-        }
+        if (pair.key && !reader->is_dead)
+                push(reader, &pair);
+        map->has_lost_key |= !pair.key;
 }
 
 static void read_item(Reader *reader, const yaml_event_t *event, unsigned depth, YamlNode *list)
@@ -187,8 +207,8 @@ static void read_item(Reader *reader, const yaml_event_t *event, unsigned depth,
         YamlNode item = {.file = reader->file};
 
         read_node(reader, event, depth, &item);
-        if (reader->is_dead || !append(reader, list, &item))
-                yamlnode_done(&item);
+        if (!reader->is_dead)
+                push(reader, &item);
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -247,6 +267,7 @@ static void read_collection(Reader *reader, unsigned depth, YamlNode *node)
 {
         yaml_event_type_t end =
                 node->kind == YAML_MAP ? YAML_MAPPING_END_EVENT : YAML_SEQUENCE_END_EVENT;
+        size_t begin = reader->n_pending;
         yaml_event_t event;
         bool is_end = false;
 
@@ -258,6 +279,7 @@ static void read_collection(Reader *reader, unsigned depth, YamlNode *node)
                         read_item(reader, &event, depth + 1, node);
                 yaml_event_delete(&event);
         }
+        pop(reader, begin, node);
         if (node->kind == YAML_MAP)
                 check_duplicates(reader, node);
 }
@@ -276,7 +298,7 @@ static void fill_text(Reader *reader, YamlNode *node)
         if (node->text || reader->is_dead)
                 return;
         node->is_told = true;
-        node->text = strdup("");
+        node->text = arena_text(&reader->tree->arena, "", 0);
         if (!node->text)
                 tell_oom(reader);
 }
@@ -344,11 +366,12 @@ static void read_document(Reader *reader, const yaml_event_t *event, YamlNode **
         } else if (event->type == YAML_SCALAR_EVENT || event->type == YAML_ALIAS_EVENT ||
                    event->type == YAML_SEQUENCE_START_EVENT ||
                    event->type == YAML_MAPPING_START_EVENT) {
-                *ret = calloc(1, sizeof **ret);
-                if (!*ret) {
+                reader->tree = calloc(1, sizeof *reader->tree);
+                if (!reader->tree) {
                         tell_oom(reader);
                         return;
                 }
+                *ret = &reader->tree->root;
                 (*ret)->file = reader->file;
                 read_node(reader, event, 1, *ret);
         }
@@ -391,6 +414,7 @@ int yaml_parse(const char *file, const void *data, size_t size, YamlNode **ret, 
                                      size - mark);
         read_stream(&reader, &root);
         yaml_parser_delete(&reader.parser);
+        free(reader.pending);
         if (root)
                 set_parents(root);
         if (!reader.is_dead)

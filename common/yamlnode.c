@@ -6,21 +6,13 @@
 #include <string.h>
 #include <strings.h>
 
-void yamlnode_done(YamlNode *node)
+YamlNode *yamlnode_free(YamlNode *root)
 {
-        for (size_t i = 0; i < node->n; i++)
-                yamlnode_done(&node->children[i]);
-        free(node->children);
-        free(node->key);
-        free(node->text);
-        *node = (YamlNode){0};
-}
+        YamlTree *tree = (YamlTree *)root;
 
-YamlNode *yamlnode_free(YamlNode *node)
-{
-        if (node)
-                yamlnode_done(node);
-        free(node);
+        if (tree)
+                arena_done(&tree->arena);
+        free(tree);
         return NULL;
 }
 

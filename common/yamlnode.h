@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "common/arena.h"
 #include "common/error.h"
 
 enum {
@@ -34,9 +35,15 @@ struct YamlNode {
         const char *file; /* as given to yaml_parse(); owned by its caller */
 };
 
-YamlNode *yamlnode_free(YamlNode *node);
+/* A root, and the memory of all that is below it. */
+typedef struct YamlTree {
+        YamlNode root;
+        Arena arena;
+} YamlTree;
+
+/* Frees a tree by its root. */
+YamlNode *yamlnode_free(YamlNode *root);
 DEFINE_CLEANUP(YamlNode *, yamlnode_free);
-void yamlnode_done(YamlNode *node); /* what it points to; the node is the caller's */
 
 /* The value of a map's key; NULL where it is not written, or where map is NULL or no map. */
 YamlNode *yamlnode_find(const YamlNode *map, const char *key);

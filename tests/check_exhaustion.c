@@ -20,12 +20,16 @@ void *__real_realloc(void *old, size_t size);
 void *__real_reallocarray(void *old, size_t n, size_t size);
 char *__real_strdup(const char *text);
 char *__real_strndup(const char *text, size_t size);
+void *__real_arena_get(Arena *arena, size_t size);
+char *__real_arena_text(Arena *arena, const char *text, size_t length);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *old, size_t size);
 void *__wrap_reallocarray(void *old, size_t n, size_t size);
 char *__wrap_strdup(const char *text);
 char *__wrap_strndup(const char *text, size_t size);
+void *__wrap_arena_get(Arena *arena, size_t size);
+char *__wrap_arena_text(Arena *arena, const char *text, size_t length);
 
 static bool is_failing(void)
 {
@@ -63,6 +67,17 @@ char *__wrap_strdup(const char *text)
 char *__wrap_strndup(const char *text, size_t size)
 {
         return is_failing() ? NULL : __real_strndup(text, size);
+}
+
+/* An arena asks for memory once in a while; here each taking from it counts. */
+void *__wrap_arena_get(Arena *arena, size_t size)
+{
+        return is_failing() ? NULL : __real_arena_get(arena, size);
+}
+
+char *__wrap_arena_text(Arena *arena, const char *text, size_t length)
+{
+        return is_failing() ? NULL : __real_arena_text(arena, text, length);
 }
 
 /* Loads with the Nth call failing; whether it was reached. */

@@ -18,7 +18,7 @@ PROGRAMS = ["pgcertd", "pgcertd-worker", "pgcertd-signer", "pgcertctl"]
 
 # A module includes only modules of its own level or a lower one. Level by level, the lowest first.
 LEVELS = [
-    "common/macro common/events common/utf8 common/error",
+    "common/macro common/events common/arena common/utf8 common/error",
     "common/log common/lock common/clock common/text common/pem common/duration common/fdio common/keytype common/nearest",
     "common/yaml* common/message common/wire* common/crypto common/key common/cert common/crl",
     "common/csr common/extension common/profile common/policy* common/authority common/observation common/program",
