@@ -261,6 +261,17 @@ static int serial_format(const ASN1_INTEGER *serial, char ret[CERT_SERIAL_MAX], 
         return 0;
 }
 
+/* Where a CA has none, as openssl of before 3.2 made them without being asked, the one that RFC
+ * 5280 section 4.2.1.2 proposes: CAs are told apart by it, and all of our programs see the same. */
+static void key_id_derive(const X509 *cert, uint8_t ret[CERT_KEY_ID])
+{
+        uint8_t digest[EVP_MAX_MD_SIZE];
+        unsigned size = 0;
+
+        if (X509_pubkey_digest(cert, EVP_sha1(), digest, &size) && size >= CERT_KEY_ID)
+                memcpy(ret, digest, CERT_KEY_ID);
+}
+
 static void key_id_copy(const ASN1_OCTET_STRING *from, uint8_t ret[CERT_KEY_ID])
 {
         size_t size = from ? (size_t)ASN1_STRING_length(from) : 0;
@@ -292,6 +303,8 @@ int cert_facts(const Cert *cert, CertFacts *ret, Error *reterr)
                 return r;
         cert_digest(der, size, facts.sha256);
         key_id_copy(X509_get0_subject_key_id(x509), facts.key_id);
+        if (!X509_get0_subject_key_id(x509))
+                key_id_derive(cert, facts.key_id);
         key_id_copy(X509_get0_authority_key_id(x509), facts.issuer_key_id);
         ERR_clear_error();
         *ret = facts;

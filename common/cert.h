@@ -27,7 +27,7 @@ typedef struct CertFacts {
         int64_t not_after_usec;
         char serial[CERT_SERIAL_MAX]; /* lower-case hex, whole bytes: as openssl x509 -serial */
         uint8_t sha256[CERT_FINGERPRINT];
-        uint8_t key_id[CERT_KEY_ID];        /* subjectKeyIdentifier; zeros where absent */
+        uint8_t key_id[CERT_KEY_ID]; /* subjectKeyIdentifier; SHA-1 of the key where absent */
         uint8_t issuer_key_id[CERT_KEY_ID]; /* authorityKeyIdentifier; zeros where absent */
 } CertFacts;
 

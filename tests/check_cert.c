@@ -72,6 +72,7 @@ START_TEST(reads_instants_of_both_forms)
                 {"20200229120000Z", "99991231235959Z", 1582977600, INT64_C(253402300799)},
         };
         _cleanup_(cert_freep) Cert *cert = NULL;
+        char id[2 * CERT_KEY_ID + 1];
         CertFacts facts;
 
         ck_assert_msg(
@@ -89,7 +90,12 @@ START_TEST(reads_instants_of_both_forms)
         ck_assert_int_eq(facts.not_before_usec, times[_i].start_sec * 1000000);
         ck_assert_int_eq(facts.not_after_usec, times[_i].end_sec * 1000000);
         for (size_t i = 0; i < CERT_KEY_ID; i++)
-                ck_assert_uint_eq(facts.key_id[i] | facts.issuer_key_id[i], 0);
+                ck_assert_uint_eq(facts.issuer_key_id[i], 0);
+        /* It has no identifier of its own: the key's is OCSP's, too. */
+        for (size_t i = 0; i < CERT_KEY_ID; i++)
+                snprintf(id + 2 * i, 3, "%02X", facts.key_id[i]);
+        ck_assert_int_eq(judge_run("openssl x509 -in c.pem -noout -ocspid"), 0);
+        ck_assert_msg(strstr(judge_output, id) != NULL, "%s", judge_output);
 }
 END_TEST
 

@@ -2,65 +2,7 @@
  * The turns of a roll-over at given times: what is refused before its time, what is on disk and in
  * the ledger after it. Chains are judged in check_cross.
  */
-#include "tests/signing.h"
-
-static void observe(ObservedAuthority *ret)
-{
-        authority_done(ret);
-        ck_assert_msg(statement_make(&ca, policy_ca, now, ret, &error) == 0, "%s", error.text);
-}
-
-static void expect_done(int r)
-{
-        ck_assert_msg(r == 1, "%d: %s", r, error.text);
-}
-
-static int prepare(void)
-{
-        return turn_prepare(&ca, &policy, policy_ca, now, &error);
-}
-
-static int announce(uint32_t number)
-{
-        return turn_announce(&ca, policy_ca, number, now, &error);
-}
-
-static int activate(uint32_t number)
-{
-        return turn_activate(&ca, &policy, policy_ca, number, now, &error);
-}
-
-static int retire(uint32_t number)
-{
-        return turn_retire(&ca, &policy, policy_ca, number, now, &error);
-}
-
-static int emergency(uint32_t number)
-{
-        return turn_emergency(&ca, &policy, policy_ca, number, now, &error);
-}
-
-static void expect_files(const char *expected)
-{
-        judge_run("ls -A ca/main | tr '\\n' ' '");
-        ck_assert_str_eq(judge_output, expected);
-}
-
-static void expect_ledger(const char *expected)
-{
-        judge_run("sed 's/.*\"event\":\"\\([a-z]*\\)\".*\"generation\":\\([0-9]*\\).*/\\1 \\2/' "
-                  "ledger.jsonl | tr '\\n' ','");
-        ck_assert_str_eq(judge_output, expected);
-}
-
-/* Generation 2 is there and signs. */
-static void roll_over(void)
-{
-        expect_done(prepare());
-        expect_done(announce(2));
-        now += 7 * DAY;
-        expect_done(activate(2));
-}
+#include "tests/turning.h"
 
 START_TEST(goes_from_one_generation_to_the_next)
 {
@@ -336,89 +278,6 @@ START_TEST(retires_no_sooner_than_it_may)
 }
 END_TEST
 
-START_TEST(replaces_a_stolen_ca_at_once)
-{
-        _cleanup_(authority_done) ObservedAuthority observed = {0};
-        static char before[JUDGE_OUTPUT_MAX], after[JUDGE_OUTPUT_MAX];
-
-        make_ca();
-        issue_leaf(&policy_leaves[0], NULL);
-        now += DAY;
-        expect_done(prepare());
-        observe(&observed);
-        expect_done(emergency(1));
-        ck_assert_uint_eq(issue_leaf(&policy_leaves[0], NULL), 3);
-        expect_files("G1.active G1.crt G1.key G1.prepared G1.stolen G2.crt G2.retired G3.active "
-                     "G3.cross G3.crt G3.key G3.prepared ");
-        expect_ledger("authority 1,issued 1,prepared 2,stolen 1,discarded 2,prepared 3,"
-                      "activated 3,issued 3,");
-        {
-                uint8_t discarded[CERT_KEY_ID];
-
-                memcpy(discarded, observed.generations[1].facts.key_id, sizeof discarded);
-                observe(&observed);
-                ck_assert(authority_is_retired(&observed, discarded));
-        }
-        ck_assert_uint_eq(observed.n_generations, 2);
-        ck_assert(observed.generations[0].is_stolen);
-        ck_assert_uint_eq(observed.generations[0].phase, AUTHORITY_RETIRING);
-        ck_assert_uint_eq(observed.generations[1].number, 3);
-        ck_assert_uint_eq(observed.generations[1].phase, AUTHORITY_CURRENT);
-        ck_assert_mem_eq(observed.generations[1].cross_facts.issuer_key_id,
-                         observed.generations[0].facts.key_id, CERT_KEY_ID);
-
-        /* Asked again, it is done; and a next one that was made since is none of its business. */
-        expect_done(prepare());
-        remember_state(before);
-        ck_assert_int_eq(emergency(1), 0);
-        remember_state(after);
-        ck_assert_str_eq(before, after);
-        expect_done(retire(1));
-        ck_assert_int_ne(judge_run("ls ca/main/G1.key"), 0);
-}
-END_TEST
-
-START_TEST(replaces_a_stolen_ca_whose_key_is_damaged)
-{
-        _cleanup_(authority_done) ObservedAuthority observed = {0};
-
-        make_ca();
-        ck_assert_int_eq(judge_run("rm ca/main/G1.key"), 0);
-        ck_assert_int_lt(prepare(), 0);
-        expect_done(emergency(1));
-        observe(&observed);
-        ck_assert_ptr_null(observed.generations[1].cross);
-        ck_assert_ptr_nonnull(strstr(text_content(&notes), "no cross-certificate is made: "));
-}
-END_TEST
-
-START_TEST(marks_a_former_one_as_stolen)
-{
-        make_ca();
-        issue_leaf(&policy_leaves[0], NULL);
-        roll_over();
-        ck_assert_int_eq(retire(1), -EAGAIN);
-        expect_done(emergency(1));
-        ck_assert_int_eq(emergency(1), 0);
-        ck_assert_uint_eq(issue_leaf(&policy_leaves[0], NULL), 2);
-        expect_done(retire(1));
-}
-END_TEST
-
-/* An activated one may be replaced by an emergency that is asked for a second time. */
-START_TEST(carries_out_a_second_emergency)
-{
-        make_ca();
-        expect_done(emergency(1));
-        expect_done(emergency(2));
-        ck_assert_uint_eq(issue_leaf(&policy_leaves[0], NULL), 3);
-        expect_done(retire(1));
-        expect_done(retire(2));
-        expect_files("G1.crt G1.retired G2.crt G2.retired G3.active G3.cross G3.crt G3.key "
-                     "G3.prepared ");
-}
-END_TEST
-
 START_TEST(makes_no_cross_where_the_current_one_has_expired)
 {
         _cleanup_(authority_done) ObservedAuthority observed = {0};
@@ -480,40 +339,6 @@ START_TEST(carries_out_a_changed_subject_and_key_type)
         ck_assert_msg(strncmp(observed.generations[1].subject, "C=CN, CN=trunk G2 ", 18) == 0, "%s",
                       observed.generations[1].subject);
         ck_assert_int_eq(judge_run("openssl pkey -in ca/main/G2.key -noout -text | grep P-384"), 0);
-}
-END_TEST
-
-START_TEST(uses_no_number_twice)
-{
-        make_ca();
-        expect_done(prepare());
-        expect_done(emergency(1));
-        /* Not even one that only the ledger remembers. */
-        expect_done(retire(1));
-        ck_assert_int_eq(judge_run("sed -i 's/\"generation\":2/\"generation\":7/' ledger.jsonl"),
-                         0);
-        reopen();
-        expect_done(prepare());
-        ck_assert_int_eq(judge_run("ls ca/main/G8.crt"), 0);
-}
-END_TEST
-
-/* From a backup of before: the same number again, but another key, which the name tells. */
-START_TEST(names_another_key_otherwise_after_a_backup_was_restored)
-{
-        char first[JUDGE_OUTPUT_MAX];
-
-        make_ca();
-        ck_assert_int_eq(judge_run("cp -a ca ca.backup; cp ledger.jsonl ledger.backup"), 0);
-        roll_over();
-        judge_run("openssl x509 -in ca/main/G2.crt -noout -subject");
-        strcpy(first, judge_output);
-        ck_assert_int_eq(judge_run("rm -r ca; mv ca.backup ca; mv ledger.backup ledger.jsonl"), 0);
-        reopen();
-        roll_over();
-        judge_run("openssl x509 -in ca/main/G2.crt -noout -subject");
-        ck_assert_str_ne(first, judge_output);
-        ck_assert_int_eq(strncmp(first, judge_output, strlen("subject=C = CN, CN = root G2 ")), 0);
 }
 END_TEST
 
@@ -582,16 +407,10 @@ static Suite *suite(void)
         tcase_add_test(tc, counts_distribute_from_a_stamp_that_never_moves);
         tcase_add_test(tc, follows_the_policy_as_it_is_when_asked);
         tcase_add_loop_test(tc, retires_no_sooner_than_it_may, 0, ELEMENTSOF(retirements));
-        tcase_add_test(tc, replaces_a_stolen_ca_at_once);
-        tcase_add_test(tc, replaces_a_stolen_ca_whose_key_is_damaged);
-        tcase_add_test(tc, marks_a_former_one_as_stolen);
-        tcase_add_test(tc, carries_out_a_second_emergency);
         tcase_add_test(tc, makes_no_cross_where_the_current_one_has_expired);
         tcase_add_test(tc, makes_the_first_one_as_next_where_readers_trust_others);
         tcase_add_test(tc, goes_on_from_a_state_without_marks);
         tcase_add_test(tc, carries_out_a_changed_subject_and_key_type);
-        tcase_add_test(tc, uses_no_number_twice);
-        tcase_add_test(tc, names_another_key_otherwise_after_a_backup_was_restored);
         tcase_add_test(tc, hears_of_leaves_that_the_ledger_does_not_know);
         tcase_add_test(tc, stops_before_an_answer_cannot_hold_them);
         suite_add_tcase(s, tc);

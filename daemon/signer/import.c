@@ -107,10 +107,12 @@ static int check_time(const Cert *certificate, const char *path, int64_t now_use
         if (now_usec >= facts.not_before_usec && now_usec < facts.not_after_usec)
                 return 0;
         return error_set(reterr, EKEYEXPIRED,
-                         "%s: the CA is valid from %s until %s, now it is %s HINT: Remove adopt; "
-                         "readers that trust an expired CA have to get another one by hand.",
-                         path, clock_format(facts.not_before_usec, from),
-                         clock_format(facts.not_after_usec, until), clock_format(now_usec, now));
+                         "%s: the CA is valid from %s until %s, now it is %s HINT: %s", path,
+                         clock_format(facts.not_before_usec, from),
+                         clock_format(facts.not_after_usec, until), clock_format(now_usec, now),
+                         now_usec < facts.not_before_usec
+                                 ? "Look at this machine's clock."
+                                 : "Remove adopt; no reader accepts an expired CA any more.");
 }
 
 int import_read(const PolicyAuthority *authority, int64_t now_usec, Cert **ret_certificate,
