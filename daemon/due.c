@@ -215,6 +215,25 @@ static bool find_by_time(const DueInput *input, const PolicyCertificate *certifi
         return true;
 }
 
+/* Whether a CA that the set is to trust was made after the generation that was refused: tried again
+ * with success, that one would be followed by another at once. */
+static bool is_outdated(const DueInput *input, size_t index)
+{
+        const PolicyCertificate *certificate = &input->policy->certificates[index];
+        /* A leaf's dates are whole seconds. */
+        int64_t made = usec_add(input->observation->sets[index].refused_until_usec,
+                                USEC_PER_SEC - certificate->lifetime_usec);
+
+        for (size_t i = 0; i < certificate->n_bundle; i++) {
+                const ObservedAuthority *authority = authority_of(input, certificate->bundle[i]);
+                size_t n = authority->n_generations;
+
+                if (n > 0 && authority->generations[n - 1].prepared_usec > made)
+                        return true;
+        }
+        return false;
+}
+
 /* Whether the generation that was refused is still what the policy wants and not due itself: then
  * it is tried again, instead of a new one that would be refused as well. */
 static bool find_retry(const DueInput *input, size_t index, Text *reason)
@@ -224,7 +243,8 @@ static bool find_retry(const DueInput *input, size_t index, Text *reason)
 
         if (input->memory->certificates[index].is_requested || set->state != SET_OURS ||
             set->refused <= set->generation ||
-            input->now_usec >= due_renew_at(certificate, set->refused_until_usec, input->host))
+            input->now_usec >= due_renew_at(certificate, set->refused_until_usec, input->host) ||
+            is_outdated(input, index))
                 return false;
         text_addf(reason, "generation %" PRIu32 " was refused and put back: it is tried again",
                   set->refused);

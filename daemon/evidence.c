@@ -74,6 +74,7 @@ static void count_set(const Policy *policy, const Observation *observation, size
              evidence_has_anchor(observation, set, evidence->next->facts.key_id)))
                 return;
         evidence_add(&evidence->without, "certificate", certificate->name);
+        evidence_add(&evidence->missing, "certificate", certificate->name);
         if (certificate->use == POLICY_SERVER)
                 evidence_add(&evidence->unproved, "certificate", certificate->name);
 }
@@ -110,8 +111,10 @@ static void count_cluster(const Policy *policy, const Observation *observation, 
         for (size_t b = 0; b < cluster->certificate->n_bundle; b++) {
                 Evidence *of = &evidence[cluster->certificate->bundle[b] - policy->authorities];
 
-                if (of->next)
-                        evidence_add(&of->unproved, "cluster", cluster->name);
+                if (!of->next)
+                        continue;
+                evidence_add(&of->unproved, "cluster", cluster->name);
+                evidence_add(&of->missing, "cluster", cluster->name);
         }
         if (observation->authorities[cluster->certificate->authority - policy->authorities].n_trust)
                 evidence_add(&evidence[cluster->certificate->authority - policy->authorities]
@@ -149,6 +152,7 @@ void evidence_free(Evidence *evidence, size_t n)
         for (size_t a = 0; evidence && a < n; a++) {
                 text_done(&evidence[a].without.text);
                 text_done(&evidence[a].unproved.text);
+                text_done(&evidence[a].missing.text);
                 text_done(&evidence[a].foreign.text);
                 text_done(&evidence[a].alien_servers.text);
         }

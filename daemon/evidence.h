@@ -26,6 +26,7 @@ typedef struct Evidence {
         /* Servers that were not seen to serve a set that holds it: refused, owed, unverifiable. One
          * without a postmaster counts by its files; one whose data directory is gone not at all. */
         EvidenceNames unproved;
+        EvidenceNames missing; /* both: all that a latest moment leaves behind */
         EvidenceNames foreign; /* sets that somebody else made and nobody has handed over */
         /* Leaves of a CA of `trust:`, whose key nobody here has: the first end of one, else
          * USEC_INFINITY; and the servers that still serve one, or were not seen to serve another.

@@ -267,6 +267,9 @@ static int fill_next(Task *task, Plan *plan, Error *reterr)
                 if (rollover->wake_usec != USEC_INFINITY)
                         wake_at(&wake, rollover->wake_usec, wake_word(rollover),
                                 policy->authorities[a].name);
+                if (task->draft.issuers.items[a].state == ISSUER_BLANK)
+                        wake_retry(&wake, input->memory->authorities[a].attempt.retry_boot_usec,
+                                   policy->authorities[a].name);
                 if (rollover->is_waiting)
                         wake_retry(&wake, rollover->retry_boot_usec, policy->authorities[a].name);
         }

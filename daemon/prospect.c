@@ -143,10 +143,10 @@ static void find_prepare(const Prospect *prospect, ProspectStep *step)
 /* The readers that a latest moment leaves behind, in brackets; nothing where there are none. */
 static void add_missing(const Prospect *prospect, Text *reason)
 {
-        if (prospect->evidence->unproved.n == 0)
+        if (prospect->evidence->missing.n == 0)
                 return;
         text_add(reason, "; without evidence that they hold the next one: ");
-        evidence_describe(&prospect->evidence->unproved, reason);
+        evidence_describe(&prospect->evidence->missing, reason);
 }
 
 static void find_waived(const Prospect *prospect, ProspectStep *step)
@@ -181,7 +181,10 @@ static void find_activate(const Prospect *prospect, ProspectStep *step)
                 step->at_usec = prospect->latest_usec;
         if (prospect->last_usec < step->at_usec)
                 step->at_usec = prospect->last_usec;
-        evidence_describe(&prospect->evidence->unproved, &step->waits_for);
+        evidence_describe(next->announced_usec != 0 && now < prospect->latest_usec
+                                  ? &prospect->evidence->unproved
+                                  : &prospect->evidence->missing,
+                          &step->waits_for);
         if (now >= prospect->last_usec || now >= prospect->latest_usec) {
                 find_waived(prospect, step);
         } else if (now >= step->at_usec && prospect->evidence->unproved.n == 0) {

@@ -175,6 +175,25 @@ static void put_back(World *world)
         server(world)->refused = server(world)->generation + 1;
 }
 
+static void put_back_fresh(World *world)
+{
+        put_back(world);
+        server(world)->refused_until_usec = world->now + 30 * DAY;
+}
+
+static void put_back_before_next(World *world)
+{
+        put_back_fresh(world);
+        add_anchor(world);
+        world->observation->authorities[0].generations[1].prepared_usec = world->now + 2 * SECOND;
+}
+
+static void put_back_after_next(World *world)
+{
+        put_back_before_next(world);
+        world->observation->authorities[0].generations[1].prepared_usec = world->now;
+}
+
 static void put_back_long_ago(World *world)
 {
         server(world)->refused = server(world)->generation - 1;
@@ -228,6 +247,9 @@ static const Case cases[] = {
         {"clamped, less than 1 s", clamp_within_a_second, "", NULL},
         {"clamped, 1 s to win", clamp_beyond_a_second, RENEWED, "renewal is due"},
         {"put back", put_back, RENEWED, "refused"},
+        {"put back, of use", put_back_fresh, "retry server, prune server", "tried again"},
+        {"put back, an anchor newer", put_back_before_next, RENEWED, "lacks CN=root G2"},
+        {"put back, no anchor newer", put_back_after_next, "retry server, prune server", "again"},
         {"refused once, newer now", put_back_long_ago, "", NULL},
         {"foreign", be_foreign, "", NULL},
         {"foreign service file", have_foreign_service, "", NULL},
@@ -264,7 +286,9 @@ START_TEST(is_not_due_again_once_done)
         world_init(&world, 1, 0, 0, 2);
         world_settle(&world);
         test->change(&world);
-        if (test->change == add_anchor || test->change == be_unknown || test->change == be_foreign)
+        if (test->change == add_anchor || test->change == put_back_before_next ||
+            test->change == put_back_after_next || test->change == be_unknown ||
+            test->change == be_foreign)
                 return; /* a rollover; and nothing was done */
         plan = world_plan(&world);
         world_apply(&world, plan);

@@ -160,6 +160,9 @@ static inline void world_apply(World *world, const Plan *plan)
                         world_publish(world, step->object, step->rekey);
                 else if (step->verb == STEP_TRUST)
                         world_trust(world, step->object);
+                else if (step->verb == STEP_RETRY)
+                        world->observation->sets[step->object].generation =
+                                world->observation->sets[step->object].refused;
                 else if (step->verb == STEP_PUBLISH)
                         world->observation->sets[step->object].defects = 0;
                 else if (step->verb != STEP_PRUNE)
