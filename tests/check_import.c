@@ -54,6 +54,9 @@ static const char *const usable[] = {
         "'/KeyIdent/d; /keyUsage/d' cnf; openssl req -x509 -new" CERTIFY,
 };
 
+static const uint8_t usable_types[] = {1 + KEY_RSA_2048, 1 + KEY_RSA_3072, 1 + KEY_ECDSA_P384,
+                                       1 + KEY_ECDSA_P256};
+
 START_TEST(takes_over_a_usable_ca_and_replaces_it)
 {
         _cleanup_(authority_done) ObservedAuthority observed = {0};
@@ -69,6 +72,7 @@ START_TEST(takes_over_a_usable_ca_and_replaces_it)
         ck_assert(old->is_imported && old->is_incomplete);
         ck_assert_int_eq(old->prepared_usec, 0);
         ck_assert_str_eq(old->subject, "CN=root");
+        ck_assert_uint_eq(old->key_type, usable_types[_i]);
         memcpy(old_id, old->facts.key_id, sizeof old_id);
         run("cmp old.crt ca/main/G1.crt");
         run("test $(stat -c %a ca/main/G1.key) = 600");

@@ -278,6 +278,27 @@ START_TEST(retires_no_sooner_than_it_may)
 }
 END_TEST
 
+/* Without a leaf of its own, but on the way from the first to the third. */
+START_TEST(keeps_one_that_a_chain_leads_through)
+{
+        _cleanup_(authority_done) ObservedAuthority observed = {0};
+
+        make_ca();
+        roll_over();
+        expect_done(prepare());
+        expect_done(announce(3));
+        now += 7 * DAY;
+        expect_done(activate(3));
+        observe(&observed);
+        ck_assert_int_eq(retire(2), -EAGAIN);
+        ck_assert_ptr_nonnull(strstr(error.text, "its cross-certificate"));
+        now = observed.generations[1].cross_facts.not_after_usec - 1;
+        ck_assert_int_eq(retire(2), -EAGAIN);
+        now++;
+        expect_done(retire(2));
+}
+END_TEST
+
 START_TEST(makes_no_cross_where_the_current_one_has_expired)
 {
         _cleanup_(authority_done) ObservedAuthority observed = {0};
@@ -336,6 +357,8 @@ START_TEST(carries_out_a_changed_subject_and_key_type)
         policy_ca->key = KEY_ECDSA_P384;
         expect_done(prepare());
         observe(&observed);
+        ck_assert_uint_eq(observed.generations[0].key_type, 1 + KEY_ECDSA_P256);
+        ck_assert_uint_eq(observed.generations[1].key_type, 1 + KEY_ECDSA_P384);
         ck_assert_msg(strncmp(observed.generations[1].subject, "C=CN, CN=trunk G2 ", 18) == 0, "%s",
                       observed.generations[1].subject);
         ck_assert_int_eq(judge_run("openssl pkey -in ca/main/G2.key -noout -text | grep P-384"), 0);
@@ -407,6 +430,7 @@ static Suite *suite(void)
         tcase_add_test(tc, counts_distribute_from_a_stamp_that_never_moves);
         tcase_add_test(tc, follows_the_policy_as_it_is_when_asked);
         tcase_add_loop_test(tc, retires_no_sooner_than_it_may, 0, ELEMENTSOF(retirements));
+        tcase_add_test(tc, keeps_one_that_a_chain_leads_through);
         tcase_add_test(tc, makes_no_cross_where_the_current_one_has_expired);
         tcase_add_test(tc, makes_the_first_one_as_next_where_readers_trust_others);
         tcase_add_test(tc, goes_on_from_a_state_without_marks);

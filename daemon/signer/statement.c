@@ -4,6 +4,7 @@
 #include "daemon/signer/trust.h"
 
 #include <inttypes.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 /* A share of the room for what is retired, so that old generations do not crowd out `trust:`. */
@@ -27,6 +28,22 @@ static void tell_retired(const CaView *view, ObservedAuthority *observed)
         }
 }
 
+/* 1 + KeyType; 0 for a foreign CA's key of no type of ours. Only told: signing does not need it. */
+static int find_key_type(ObservedGeneration *generation, Error *reterr)
+{
+        _cleanup_(cert_freep) Cert *certificate = NULL;
+        const Key *key;
+        int r = cert_parse(generation->der, generation->der_size, &certificate, reterr);
+
+        if (r < 0)
+                return r;
+        key = X509_get0_pubkey(certificate);
+        for (unsigned type = 0; key && type < KEY_TYPE_COUNT; type++)
+                if (key_is_type(key, type))
+                        generation->key_type = (uint8_t)(1 + type);
+        return 0;
+}
+
 static int fill(const Ca *ca, const CaView *view, const PolicyAuthority *authority,
                 ObservedAuthority *observed, Error *reterr)
 {
@@ -37,9 +54,10 @@ static int fill(const Ca *ca, const CaView *view, const PolicyAuthority *authori
                 ObservedGeneration *generation = &observed->generations[i];
                 LedgerSummary known;
 
-                if (generation->phase == AUTHORITY_CURRENT)
+                r = find_key_type(generation, reterr);
+                if (r >= 0 && generation->phase == AUTHORITY_CURRENT)
                         r = ca_load(view, generation->number, &issuer, reterr);
-                if (generation->phase != AUTHORITY_RETIRING)
+                if (r < 0 || generation->phase != AUTHORITY_RETIRING)
                         continue;
                 r = ledger_summarize(ca->ledger, authority->name, generation->number, &known,
                                      reterr);

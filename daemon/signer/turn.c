@@ -211,7 +211,12 @@ int64_t turn_retirement_at(const Policy *policy, const PolicyAuthority *authorit
                 return INT64_MIN;
         if (!generation->is_incomplete && generation->last_leaf_usec < end)
                 end = generation->last_leaf_usec;
-        return end == INT64_MIN ? INT64_MIN : usec_add(end, policy->backdate_usec);
+        end = end == INT64_MIN ? INT64_MIN : usec_add(end, policy->backdate_usec);
+        /* Where two roll-overs came soon after each other, it still leads the readers of the one
+         * before to the one that signs. */
+        if (generation->cross && generation->cross_facts.not_after_usec > end)
+                end = generation->cross_facts.not_after_usec;
+        return end;
 }
 
 static int check_retirement(const Ca *ca, const Policy *policy, const PolicyAuthority *authority,
@@ -235,7 +240,9 @@ static int check_retirement(const Ca *ca, const Policy *policy, const PolicyAuth
                          generation->number, authority->name, clock_format(at, a),
                          clock_format(now_usec, b),
                          generation->is_incomplete ? "it signed what the ledger does not know"
-                                                   : "a leaf of it has not ended");
+                         : known.last_not_after_usec >= now_usec
+                                 ? "a leaf of it has not ended"
+                                 : "its leaves or its cross-certificate are of use until then");
 }
 
 int turn_retire(const Ca *ca, const Policy *policy, const PolicyAuthority *authority,

@@ -50,8 +50,9 @@ int64_t turn_activation_at(const Policy *policy, const PolicyAuthority *authorit
                            int64_t now_usec);
 
 /* From when on a generation that is retiring may be retired; INT64_MIN for at any time: at min(T,
- * the end of its last leaf) + backdate, at T + backdate where its ledger may not know all. At any
- * time where it is stolen, or was imported and the policy has no `adopt` any more.
+ * the end of its last leaf) + backdate, at T + backdate where its ledger may not know all; not
+ * before its cross-certificate ends. At any time where it is stolen, or was imported and the policy
+ * has no `adopt` any more.
  * generation->last_leaf_usec is to be filled. */
 int64_t turn_retirement_at(const Policy *policy, const PolicyAuthority *authority,
                            const ObservedGeneration *generation);
