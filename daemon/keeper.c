@@ -9,6 +9,7 @@
 #include "daemon/requests.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -285,24 +286,20 @@ static void schedule(Keeper *keeper)
         rest(keeper, state->plan ? state->plan->next_usec : USEC_INFINITY, next);
 }
 
-static int on_done(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void end_pass(Keeper *keeper)
 {
-        Keeper *keeper = userdata;
         _cleanup_(work_freep) Work *pass = NULL;
         _cleanup_(plan_freep) Plan *before = NULL;
         bool is_same_policy;
         ClockStep clock;
         WorkMode mode;
-        eventfd_t count;
 
-        if (eventfd_read(fd, &count) < 0 || !keeper->pass)
-                return 0;
         pthread_join(keeper->thread, NULL);
         pass = TAKE_PTR(keeper->pass);
         mode = pass->input.mode;
         if (pass->failed) {
                 pass_failed(keeper, mode, pass->error.text);
-                return 0;
+                return;
         }
         is_same_policy = pass->input.policy == keeper->state->last_policy;
         before = TAKE_PTR(keeper->state->plan);
@@ -313,6 +310,19 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *userd
         news_notices(keeper->state);
         told_ended(keeper, mode, NULL);
         schedule(keeper);
+}
+
+static int on_done(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+        Keeper *keeper = userdata;
+        eventfd_t count;
+
+        if (eventfd_read(fd, &count) < 0 || !keeper->pass)
+                return 0;
+        end_pass(keeper);
+        /* What a pass needs beside what it leaves is not kept over the quarter of an hour until the
+         * next one. */
+        malloc_trim(0);
         return 0;
 }
 

@@ -4,11 +4,18 @@
 #include "daemon/consent.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
+enum { LARGE_SIZE = 64 * 1024 };
+
 void state_init(State *state, const PeerPlaces *places)
 {
+        /* One heap for all threads, for what a pass leaves is kept by another; and the large tables
+         * outside of it, whatever was freed before, so that each goes back whole. */
+        mallopt(M_ARENA_MAX, 1);
+        mallopt(M_MMAP_THRESHOLD, LARGE_SIZE);
         *state = (State){.places = *places};
         if (gethostname(state->host, sizeof state->host - 1) < 0)
                 state->host[0] = '\0'; /* a jitter without a host is one all the same */
