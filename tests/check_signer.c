@@ -2,7 +2,7 @@
  * What the signer makes is judged by openssl; what it must not do is asked of it, and then its
  * files must be as they were.
  */
-#include "tests/signer_client.h"
+#include "tests/signer_refusals.h"
 
 #include <sys/un.h>
 
@@ -175,126 +175,9 @@ START_TEST(answers_a_full_batch_item_by_item)
         judge_run("grep -c '\"issued\"' state/ledger.jsonl; cat log");
         expect("12\n");
         expect("refused to issue nobody's: the policy has no certificate nobody's");
-        expect("refused to issue server-ed25519: the request's key is not of type ed25519");
+        expect("refused to issue server-ed25519: the request: the key is not of type ed25519");
 }
 END_TEST
-
-/* Requests that are refused as a whole. Each puts what it wants into the message. */
-static void ask_unknown_authority(void)
-{
-        wire_request(message, WIRE_AUTHORITY, tag);
-        wire_put_text(message, "nobody's");
-        wire_put_u8(message, 1);
-        wire_put_u8(message, 0);
-}
-
-static void ask_path_authority(void)
-{
-        wire_request(message, WIRE_AUTHORITY, tag);
-        wire_put_text(message, "../ca/main");
-        wire_put_u8(message, 1);
-        wire_put_u8(message, 0);
-}
-
-static void ask_odd_make(void)
-{
-        wire_request(message, WIRE_AUTHORITY, tag);
-        wire_put_text(message, "other");
-        wire_put_u8(message, 3);
-        wire_put_u8(message, 0);
-}
-
-static void ask_long_name(void)
-{
-        wire_request(message, WIRE_AUTHORITY, tag);
-        wire_put_text(message, "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx");
-        wire_put_u8(message, 1);
-        wire_put_u8(message, 0);
-}
-
-static void ask_trailing_bytes(void)
-{
-        wire_request(message, WIRE_AUTHORITY, tag);
-        wire_put_text(message, "other");
-        wire_put_u8(message, 1);
-        wire_put_u8(message, 1);
-        wire_put_u8(message, 0);
-}
-
-static void ask_without_make(void)
-{
-        wire_request(message, WIRE_AUTHORITY, tag);
-        wire_put_text(message, "other");
-}
-
-static void ask_other_tag(void)
-{
-        wire_request(message, WIRE_AUTHORITY, tag + 1);
-        wire_put_text(message, "other");
-        wire_put_u8(message, 1);
-        wire_put_u8(message, 0);
-}
-
-static void ask_nothing(void)
-{
-        wire_request(message, WIRE_ISSUE, tag);
-}
-
-static void ask_too_many(void)
-{
-        wire_request(message, WIRE_ISSUE, tag);
-        for (size_t i = 0; i < WIRE_BATCH_MAX + 1; i++)
-                put_item("server-ed25519", KEY_ED25519);
-}
-
-static void ask_half_an_item(void)
-{
-        wire_request(message, WIRE_ISSUE, tag);
-        put_item("server-ed25519", KEY_ED25519);
-        wire_put_text(message, "server-ed25519");
-}
-
-static void ask_huge_csr(void)
-{
-        static const uint8_t junk[CSR_MAX + 1];
-
-        wire_request(message, WIRE_ISSUE, tag);
-        put_item("server-ed25519", KEY_ED25519);
-        wire_put_text(message, "server-ed25519");
-        wire_put_bytes(message, junk, sizeof junk);
-}
-
-static void ask_issue_with_other_tag(void)
-{
-        wire_request(message, WIRE_ISSUE, ~tag);
-        put_item("server-ed25519", KEY_ED25519);
-}
-
-static void ask_worker_verb(void)
-{
-        wire_request(message, WIRE_PUBLISH, tag);
-        wire_put_text(message, "server-ed25519");
-}
-
-static const struct {
-        void (*ask)(void);
-        WireVerb verb;
-        int code;
-} refusals[] = {
-        {ask_unknown_authority, WIRE_AUTHORITY, -ENOENT},
-        {ask_path_authority, WIRE_AUTHORITY, -ENOENT},
-        {ask_odd_make, WIRE_AUTHORITY, -EBADMSG},
-        {ask_long_name, WIRE_AUTHORITY, -EBADMSG},
-        {ask_trailing_bytes, WIRE_AUTHORITY, -EBADMSG},
-        {ask_without_make, WIRE_AUTHORITY, -EBADMSG},
-        {ask_other_tag, WIRE_AUTHORITY, -ESTALE},
-        {ask_nothing, WIRE_ISSUE, -EINVAL},
-        {ask_too_many, WIRE_ISSUE, -E2BIG},
-        {ask_half_an_item, WIRE_ISSUE, -EBADMSG},
-        {ask_huge_csr, WIRE_ISSUE, -EBADMSG},
-        {ask_issue_with_other_tag, WIRE_ISSUE, -ESTALE},
-        {ask_worker_verb, WIRE_PUBLISH, -EOPNOTSUPP},
-};
 
 START_TEST(refuses_what_is_malformed_or_not_granted)
 {

@@ -6,15 +6,13 @@
  */
 #include "common/clock.h"
 #include "common/events.h"
-#include "common/lock.h"
 #include "common/log.h"
 #include "common/program.h"
-#include "daemon/signer/ca.h"
 #include "daemon/signer/issue.h"
 #include "daemon/signer/making.h"
-#include "daemon/signer/state.h"
 #include "daemon/signer/statement.h"
 #include "daemon/signer/turn.h"
+#include "daemon/signer/vault.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,12 +20,7 @@
 
 typedef struct Signer {
         Program program;
-        State state;
-        bool is_open; /* the state is: it is not before a CA was made */
-        Mint *mint;
-        Ledger *ledger;
-        Ca ca;
-        Text notes; /* what the modules found that somebody ought to know */
+        Vault vault;
 } Signer;
 
 static void tell_refusal(const char *request, const char *name, const Error *error)
@@ -35,42 +28,15 @@ static void tell_refusal(const char *request, const char *name, const Error *err
         log_plain(LOG_WARNING, "refused to %s %s: %s", request, name, error->text);
 }
 
-/* Closes the state, so that the next request tries again to open it. */
-static void signer_forget(Signer *signer)
-{
-        ca_close(&signer->ca);
-        signer->ledger = ledger_close(signer->ledger);
-        signer->mint = mint_free(signer->mint);
-        state_close(&signer->state);
-        signer->is_open = false;
-}
-
 static void signer_close(Signer *signer)
 {
-        signer_forget(signer);
-        text_done(&signer->notes);
+        vault_close(&signer->vault);
         program_done(&signer->program);
 }
 
-/* Opens the state. -ENOENT where it is missing and not to be made: to look changes nothing. */
 static int signer_open(Signer *signer, bool make, Error *reterr)
 {
-        int r;
-
-        if (signer->is_open)
-                return 0;
-        r = state_open(signer->program.state_dir, make, LOCK_WAIT_USEC, &signer->state, reterr);
-        if (r >= 0)
-                r = mint_new(&signer->mint, reterr);
-        if (r >= 0)
-                r = ledger_open(signer->state.fd, &signer->ledger, reterr);
-        if (r >= 0)
-                r = ca_open(signer->state.fd, signer->ledger, signer->mint, &signer->ca, reterr);
-        signer->ca.notes = &signer->notes;
-        signer->is_open = r >= 0;
-        if (r < 0)
-                signer_forget(signer);
-        return r;
+        return vault_open(&signer->vault, signer->program.state_dir, make, reterr);
 }
 
 /* What was done to a generation. pgcertd tells most of it to whoever reads the journal; not twice.
@@ -94,20 +60,20 @@ static void tell_deed(int priority, const char *event, const char *what, const c
 /* What the modules noted on the way, a line each. */
 static void tell_notes(Signer *signer)
 {
-        char *line = signer->notes.data, *rest = NULL;
+        char *line = signer->vault.notes.data, *rest = NULL;
 
         for (line = line ? strtok_r(line, "\n", &rest) : NULL; line;
              line = strtok_r(NULL, "\n", &rest))
                 log_plain(LOG_WARNING, "%s", line);
-        text_done(&signer->notes);
+        text_done(&signer->vault.notes);
 }
 
 /* Looks at an authority and puts what is seen into the reply. */
 static int put_statement(Signer *signer, const PolicyAuthority *authority, int64_t now_usec,
                          Message *reply, ObservedAuthority *ret, Error *reterr)
 {
-        int r = statement_make(signer->is_open ? &signer->ca : NULL, authority, now_usec, ret,
-                               reterr);
+        int r = statement_make(signer->vault.is_open ? &signer->vault.ca : NULL, authority,
+                               now_usec, ret, reterr);
 
         if (r < 0)
                 return r;
@@ -144,7 +110,7 @@ static int read_authority(Message *message, AuthorityRequest *ret, Error *reterr
 static int make_first(Signer *signer, const PolicyAuthority *authority, uint8_t make,
                       int64_t now_usec, Error *reterr)
 {
-        return making_first(&signer->ca, authority, make == 1 ? MAKING_CURRENT : MAKING_NEXT,
+        return making_first(&signer->vault.ca, authority, make == 1 ? MAKING_CURRENT : MAKING_NEXT,
                             now_usec, signer->program.policy->backdate_usec, reterr);
 }
 
@@ -168,9 +134,9 @@ static int answer_authority(Signer *signer, const AuthorityRequest *request, Mes
                 if (made < 0)
                         return made;
         }
-        if (signer->is_open) {
-                r = statement_hear(&signer->ca, authority, request->ends, request->n_ends, now_usec,
-                                   reterr);
+        if (signer->vault.is_open) {
+                r = statement_hear(&signer->vault.ca, authority, request->ends, request->n_ends,
+                                   now_usec, reterr);
                 if (r < 0)
                         return r;
         }
@@ -225,14 +191,14 @@ static const Turn turns[] = {
         {WIRE_RETIRE, true, "retire a CA of", LOG_DEBUG, EVENT_CA_RETIRED,
          "retired, its key wiped: the CA"},
         {WIRE_EMERGENCY, true, "replace the stolen CA of", LOG_CRIT, EVENT_CA_REPLACED,
-         "the key of a CA was said to be stolen; from now on signs the CA"},
+         "in the place of a stolen one signs the CA"},
 };
 
 static int do_turn(Signer *signer, WireVerb verb, const PolicyAuthority *authority, uint32_t number,
                    int64_t now_usec, Error *reterr)
 {
         const Policy *policy = signer->program.policy;
-        const Ca *ca = &signer->ca;
+        const Ca *ca = &signer->vault.ca;
 
         if (verb == WIRE_PREPARE)
                 return turn_prepare(ca, policy, authority, now_usec, reterr);
@@ -263,6 +229,9 @@ static void tell_turn(const Turn *turn, const char *authority, uint32_t number,
                 : turn->verb == WIRE_EMERGENCY ? authority_current(after)
                                                : find_number(before, number);
 
+        if (turn->verb == WIRE_EMERGENCY)
+                log_plain(LOG_CRIT, "authority %s: the key of generation %u was called stolen",
+                          authority, (unsigned)number);
         if (generation)
                 tell_deed(turn->priority, turn->event, turn->what, authority, generation);
 }
@@ -280,7 +249,7 @@ static int answer_turn(Signer *signer, const Turn *turn, const char *name, uint3
                 return error_set(reterr, ENOENT, "the policy has no authority %s", name);
         r = signer_open(signer, false, reterr);
         if (r >= 0)
-                r = ca_look(&signer->ca, name, now_usec, &before, reterr);
+                r = ca_look(&signer->vault.ca, name, now_usec, &before, reterr);
         if (r < 0)
                 return r;
         done = do_turn(signer, turn->verb, authority, number, now_usec, reterr);
@@ -370,7 +339,7 @@ static int answer_issue(Signer *signer, uint64_t tag, Message *request, Message 
         if (r >= 0)
                 r = signer_open(signer, false, reterr);
         if (r >= 0)
-                r = issue_make(batch, &signer->ca, signer->program.policy, clock_realtime(),
+                r = issue_make(batch, &signer->vault.ca, signer->program.policy, clock_realtime(),
                                reterr);
         if (r < 0)
                 return r;
@@ -402,10 +371,7 @@ static const WireEntry requests[] = {
 
 int main(int argc, char *argv[])
 {
-        _cleanup_(signer_close) Signer signer = {
-                .state = {.fd = -1, .lock_fd = -1},
-                .ca.fd = -1,
-        };
+        _cleanup_(signer_close) Signer signer = {.vault = VAULT_CLOSED};
         Error error = {0};
         int r;
 
