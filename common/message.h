@@ -70,6 +70,7 @@ typedef enum WireVerb {
         WIRE_BACK,        /* put the previous generation back */
         WIRE_PRUNE,       /* remove generations that are no longer needed */
         WIRE_ADOPT,       /* take a foreign set over, byte for byte */
+        WIRE_LOGIN_AS,    /* log in with own client certificates to another owner's cluster */
         /* to the signer */
         WIRE_AUTHORITY = 32, /* an authority's generations; made first if asked and blank */
         WIRE_ISSUE,          /* certificates for (name, CSR) */

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/events.h"
+#include "daemon/usable.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -219,29 +220,6 @@ bool delivery_prove(Work *work, size_t cluster, const CertFacts *leaf)
         return false;
 }
 
-static int ask_login(Work *work, size_t cluster, char sentence[OBSERVED_PROBLEM_MAX], Error *reterr)
-{
-        int64_t timeout = cluster_of(work, cluster)->timeout_usec;
-        uint8_t outcome;
-        Peer *peer;
-        int r = worker_of(work, cluster, &peer, reterr);
-
-        if (r < 0)
-                return r;
-        wire_request(peer->message, WIRE_LOGIN, work->input.policy->tag);
-        wire_put_text(peer->message, cluster_of(work, cluster)->name);
-        wire_put_i64(peer->message, timeout);
-        r = peer_call(peer, WIRE_LOGIN, timeout + ANSWER_USEC, reterr);
-        if (r < 0)
-                return r;
-        outcome = wire_get_u8(peer->message);
-        snprintf(sentence, OBSERVED_PROBLEM_MAX, "%s",
-                 wire_get_text(peer->message, ERROR_TEXT_MAX));
-        r = wire_end(peer->message, reterr);
-        /* 0 done, 1 failed, 2 unverifiable: with nothing said against it, nothing is told. */
-        return r < 0 ? r : outcome == 1;
-}
-
 void delivery_login(Work *work, size_t cluster, const uint8_t leaf[CERT_FINGERPRINT])
 {
         const PolicyCluster *policy = cluster_of(work, cluster);
@@ -250,7 +228,7 @@ void delivery_login(Work *work, size_t cluster, const uint8_t leaf[CERT_FINGERPR
         char sentence[OBSERVED_PROBLEM_MAX];
         bool was_unusable = memory->unusable != NULL;
         Error error;
-        int r = ask_login(work, cluster, sentence, &error);
+        int r = usable_ask(work, cluster, sentence, &error);
 
         if (r < 0)
                 snprintf(sentence, sizeof sentence, "%.400s", error.text);

@@ -28,7 +28,8 @@ LEVELS = [
     "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/notify "
     "daemon/sockets daemon/worker/* "
     "daemon/signer/*",
-    "daemon/peer daemon/survey daemon/work daemon/succession daemon/batch daemon/issuance daemon/delivery daemon/putback "
+    "daemon/peer daemon/survey daemon/work daemon/succession daemon/batch daemon/issuance "
+    "daemon/usable daemon/delivery daemon/putback "
     "daemon/handover daemon/handing "
     "daemon/pass daemon/report* daemon/rotation daemon/metrics daemon/finding",
     "daemon/state daemon/news daemon/requests daemon/keeper",

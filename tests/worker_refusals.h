@@ -306,6 +306,34 @@ static void login_others(void)
         wire_put_i64(message, 0);
 }
 
+static void login_as(const char *cluster, const char *address, uint32_t port)
+{
+        ask(WIRE_LOGIN_AS, cluster);
+        wire_put_i64(message, 0);
+        wire_put_text(message, address);
+        wire_put_u32(message, port);
+}
+
+static void login_as_nobody(void)
+{
+        login_as("others", "127.0.0.1", 5432);
+}
+
+static void login_elsewhere(void)
+{
+        login_as("main", "192.0.2.1", 5432);
+}
+
+static void login_by_name(void)
+{
+        login_as("main", "db1.example.com", 5432);
+}
+
+static void login_without_port(void)
+{
+        login_as("main", "127.0.0.1", 0);
+}
+
 static void observe_stale(void)
 {
         wire_request(message, WIRE_OBSERVE, ~tag);
@@ -379,6 +407,10 @@ static const struct {
         {prove_others, -EPERM},
         {prove_short, -EBADMSG},
         {login_others, -EPERM},
+        {login_as_nobody, -EPERM},
+        {login_elsewhere, -EPERM},
+        {login_by_name, -EPERM},
+        {login_without_port, -EPERM},
         {observe_stale, -ESTALE},
         {observe_short, -EBADMSG},
         {signer_verb, -EOPNOTSUPP},

@@ -95,6 +95,14 @@ static void valid_login(void)
         wire_put_i64(message, 0);
 }
 
-static void (*const valid[])(void) = {valid_observe, valid_stage,     valid_fill, valid_publish,
-                                      valid_back,    valid_configure, valid_load, valid_prove,
-                                      valid_login,   valid_prune,     valid_adopt};
+static void valid_login_as(void)
+{
+        ask(WIRE_LOGIN_AS, "main");
+        wire_put_i64(message, 0);
+        wire_put_text(message, "127.0.0.1");
+        wire_put_u32(message, 1);
+}
+
+static void (*const valid[])(void) = {valid_observe, valid_stage,     valid_fill,  valid_publish,
+                                      valid_back,    valid_configure, valid_load,  valid_prove,
+                                      valid_login,   valid_login_as,  valid_prune, valid_adopt};

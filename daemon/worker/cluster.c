@@ -5,10 +5,13 @@
 #include "daemon/worker/handshake.h"
 #include "daemon/worker/serverlog.h"
 #include "daemon/worker/settings.h"
+#include "daemon/worker/startup.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* A query for the settings must not hold up a look at many clusters. */
 #define SETTINGS_TIMEOUT_USEC (2 * USEC_PER_SEC)
@@ -295,7 +298,8 @@ static int take_result(const char *what, const LoginResult *one, LoginResult *re
         return 0;
 }
 
-static int log_in_as(const PolicyCluster *cluster, const Postmaster *postmaster,
+/* With the client certificates of one owner: a key is read by its owner's worker alone. */
+static int log_in_as(const PolicyCluster *cluster, uid_t owner, const Postmaster *postmaster,
                      int64_t deadline_usec, LoginResult *ret, Error *reterr)
 {
         int r = 0;
@@ -304,6 +308,8 @@ static int log_in_as(const PolicyCluster *cluster, const Postmaster *postmaster,
                 LoginResult one = {0};
                 char what[POLICY_NAME_MAX + 32];
 
+                if (cluster->as[i]->owner_uid != owner)
+                        continue;
                 r = login_with_certificate(cluster, cluster->as[i], postmaster, deadline_usec, &one,
                                            reterr);
                 snprintf(what, sizeof what, "the login with %s failed", cluster->as[i]->name);
@@ -327,7 +333,8 @@ int cluster_login(const PolicyCluster *cluster, int64_t deadline_usec, LoginResu
                 return 0;
         }
         if (r >= 0)
-                r = log_in_as(cluster, &postmaster, deadline_usec, ret, reterr);
+                r = log_in_as(cluster, cluster->certificate->owner_uid, &postmaster, deadline_usec,
+                              ret, reterr);
         if (r == 0 && cluster->plaintext == POLICY_PLAINTEXT_REFUSED) {
                 const char *role =
                         cluster->n_as ? cluster->as[0]->role : cluster->certificate->owner;
@@ -342,5 +349,59 @@ int cluster_login(const PolicyCluster *cluster, int64_t deadline_usec, LoginResu
                 if (r >= 0)
                         r = take_result("an old protocol is not refused", &one, ret);
         }
+        return r < 0 ? r : 0;
+}
+
+int cluster_place(const PolicyCluster *cluster, int64_t deadline_usec, ClusterPlace *ret,
+                  Error *reterr)
+{
+        _cleanup_(closep) int fd = -1;
+        Postmaster postmaster;
+        int r = find_running(cluster, &postmaster, reterr);
+
+        *ret = (ClusterPlace){0};
+        if (r == -ESRCH || (r >= 0 && !postmaster.address[0]))
+                return 0;
+        if (r >= 0 && startup_connect(postmaster.address, postmaster.port, deadline_usec, &fd,
+                                      ret->address, NULL) >= 0)
+                ret->port = postmaster.port;
+        return r < 0 ? r : 0;
+}
+
+/* An address of this machine, in numbers: whoever asks must not send us anywhere else. */
+static bool is_here(const char *address)
+{
+        const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST};
+        struct addrinfo *found = NULL;
+        _cleanup_(closep) int fd = -1;
+        bool is_here;
+
+        if (getaddrinfo(address, NULL, &hints, &found) != 0)
+                return false;
+        fd = socket(found->ai_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        is_here = fd >= 0 && bind(fd, found->ai_addr, found->ai_addrlen) == 0;
+        freeaddrinfo(found);
+        return is_here;
+}
+
+int cluster_login_as(const PolicyCluster *cluster, uid_t owner, const ClusterPlace *place,
+                     int64_t deadline_usec, LoginResult *ret, Error *reterr)
+{
+        Postmaster postmaster = {.port = place->port};
+        bool is_asked = false;
+        int r;
+
+        for (size_t i = 0; i < cluster->n_as; i++)
+                is_asked |= cluster->as[i]->owner_uid == owner;
+        if (!is_asked)
+                return error_set(reterr, EPERM,
+                                 "the policy has this owner log in to no cluster \"%s\"",
+                                 cluster->name);
+        if (!is_here(place->address) || place->port == 0)
+                return error_set(reterr, EPERM, "\"%.60s\" is no address of this machine",
+                                 place->address);
+        snprintf(postmaster.address, sizeof postmaster.address, "%s", place->address);
+        *ret = (LoginResult){.outcome = LOGIN_DONE};
+        r = log_in_as(cluster, owner, &postmaster, deadline_usec, ret, reterr);
         return r < 0 ? r : 0;
 }

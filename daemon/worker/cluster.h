@@ -6,6 +6,7 @@
 
 #include "common/observation.h"
 #include "daemon/worker/login.h"
+#include "daemon/worker/startup.h"
 
 /* Looks at all clusters of an owner at once (handshakes run side by side), one ObservedCluster for
  * each of clusters, in their order. deadline_usec bounds the whole look. */
@@ -36,7 +37,22 @@ typedef struct ProveResult {
 int cluster_prove(const PolicyCluster *cluster, const uint8_t leaf[CERT_FINGERPRINT],
                   int64_t deadline_usec, ProveResult *ret, Error *reterr);
 
-/* All that `verify` asks for: logins of `as`, plaintext, min_protocol. The first failure's
- * sentence. */
+/* All that `verify` asks for: logins of `as` with the cluster's owner's own certificates,
+ * plaintext, min_protocol. The first failure's sentence. */
 int cluster_login(const PolicyCluster *cluster, int64_t deadline_usec, LoginResult *ret,
                   Error *reterr);
+
+/* Where other owners' workers reach it, since they may not look into the data directory: an address
+ * in numbers; "" and port 0 where it does not run, or not over TCP. */
+typedef struct ClusterPlace {
+        char address[STARTUP_ADDRESS_MAX];
+        uint16_t port;
+} ClusterPlace;
+
+int cluster_place(const PolicyCluster *cluster, int64_t deadline_usec, ClusterPlace *ret,
+                  Error *reterr);
+
+/* The logins of `as` with the certificates of that owner, at a place that was told by somebody:
+ * only one of this machine is used. -EPERM for another, or where the policy asks for none. */
+int cluster_login_as(const PolicyCluster *cluster, uid_t owner, const ClusterPlace *place,
+                     int64_t deadline_usec, LoginResult *ret, Error *reterr);

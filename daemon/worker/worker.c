@@ -13,6 +13,7 @@
 #include "daemon/worker/watch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define STREAM_DEADLINE_USEC (30 * USEC_PER_SEC)
@@ -356,12 +357,21 @@ static int on_prove(void *userdata, int fd, uint64_t tag, Message *request, Mess
         return 0;
 }
 
+static bool has_other_clients(const PolicyCluster *cluster)
+{
+        for (size_t i = 0; i < cluster->n_as; i++)
+                if (cluster->as[i]->owner_uid != cluster->certificate->owner_uid)
+                        return true;
+        return false;
+}
+
 static int on_login(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
                     Error *reterr)
 {
         Worker *worker = userdata;
         const PolicyCluster *cluster;
         LoginResult result = {0};
+        ClusterPlace place = {0};
         int64_t deadline;
         int r = begin_cluster(worker, tag, request, &cluster, reterr);
 
@@ -373,6 +383,45 @@ static int on_login(void *userdata, int fd, uint64_t tag, Message *request, Mess
                 r = cluster_login(cluster, deadline, &result, reterr);
         if (r < 0)
                 return r;
+        if (has_other_clients(cluster))
+                r = cluster_place(cluster, deadline, &place, reterr);
+        if (r < 0)
+                return r;
+        wire_put_u8(reply, (uint8_t)result.outcome);
+        wire_put_text(reply, result.sentence);
+        wire_put_text(reply, place.address);
+        wire_put_u32(reply, place.port);
+        return 0;
+}
+
+/* To a cluster that may be another owner's: what is asked for is judged by the policy's `as`. */
+static int on_login_as(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                       Error *reterr)
+{
+        Worker *worker = userdata;
+        const PolicyCluster *cluster;
+        LoginResult result = {0};
+        ClusterPlace place = {0};
+        int64_t deadline;
+        uint32_t port;
+        int r = program_policy(&worker->program, tag, reterr);
+
+        if (r < 0)
+                return r;
+        cluster = policy_find_cluster(worker->program.policy,
+                                      wire_get_text(request, POLICY_NAME_MAX));
+        deadline = get_deadline(request);
+        snprintf(place.address, sizeof place.address, "%s",
+                 wire_get_text(request, sizeof place.address - 1));
+        port = wire_get_u32(request);
+        place.port = port <= UINT16_MAX ? (uint16_t)port : 0;
+        r = wire_end(request, reterr);
+        if (r >= 0 && !cluster)
+                r = error_set(reterr, EPERM, "the policy has no such cluster");
+        if (r >= 0)
+                r = cluster_login_as(cluster, worker->uid, &place, deadline, &result, reterr);
+        if (r < 0)
+                return r;
         wire_put_u8(reply, (uint8_t)result.outcome);
         wire_put_text(reply, result.sentence);
         return 0;
@@ -382,7 +431,7 @@ static const WireEntry requests[] = {
         {WIRE_OBSERVE, on_observe},     {WIRE_STAGE, on_stage}, {WIRE_FILL, on_fill},
         {WIRE_PUBLISH, on_publish},     {WIRE_PRUNE, on_prune}, {WIRE_BACK, on_back},
         {WIRE_CONFIGURE, on_configure}, {WIRE_LOAD, on_load},   {WIRE_PROVE, on_prove},
-        {WIRE_LOGIN, on_login},         {WIRE_ADOPT, on_adopt},
+        {WIRE_LOGIN, on_login},         {WIRE_ADOPT, on_adopt}, {WIRE_LOGIN_AS, on_login_as},
 };
 
 int main(int argc, char *argv[])
