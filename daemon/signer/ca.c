@@ -114,9 +114,9 @@ static uint32_t current_number(const CafileList *files)
 /* What nobody needs of a retired generation. Its stamps are in the ledger. */
 static int clear_retired(int fd, CafileSet *set, Error *reterr)
 {
-        static const Cafile unneeded[] = {CAFILE_CROSS,     CAFILE_NEW,       CAFILE_PREPARED,
-                                          CAFILE_ACTIVE,    CAFILE_STOLEN,    CAFILE_IMPORTED,
-                                          CAFILE_ANNOUNCED, CAFILE_INCOMPLETE};
+        static const Cafile unneeded[] = {CAFILE_CROSS,     CAFILE_NEW,        CAFILE_PREPARED,
+                                          CAFILE_ACTIVE,    CAFILE_STOLEN,     CAFILE_IMPORTED,
+                                          CAFILE_ANNOUNCED, CAFILE_INCOMPLETE, CAFILE_HEARD};
         int r = 0;
 
         if (cafile_has(set, CAFILE_KEY)) {

@@ -29,6 +29,7 @@ static const char *const suffixes[CAFILE_KINDS] = {
         [CAFILE_IMPORTED] = "imported",
         [CAFILE_INCOMPLETE] = "incomplete",
         [CAFILE_RETIRED] = "retired",
+        [CAFILE_HEARD] = "heard",
 };
 
 static const FileMode secret = {.mode = 0600, .group = (gid_t)-1, .sync = true};

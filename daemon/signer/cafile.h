@@ -23,6 +23,7 @@ typedef enum Cafile {
         CAFILE_IMPORTED,   /* when it was taken over from somebody else, */
         CAFILE_INCOMPLETE, /* when a leaf was seen that the ledger does not know, */
         CAFILE_RETIRED,    /* since when it is trusted no longer */
+        CAFILE_HEARD,      /* no event: until when the ledger is known to have leaves of it */
         CAFILE_KINDS,
 } Cafile;
 

@@ -104,21 +104,39 @@ static int64_t latest_end(const StatementEnd *ends, size_t n, const uint8_t key_
         return latest;
 }
 
-static int compare(const Ca *ca, const CaView *view, const PolicyAuthority *authority,
-                   const ObservedGeneration *generation, int64_t end_usec, int64_t now_usec,
-                   Error *reterr)
+/* Every pass tells of the same leaves, and the ledger grows for ever: so how far it was found to
+ * know is kept in a mark, and it is read again only for what ends later. */
+static int is_known(const Ca *ca, const CaView *view, const PolicyAuthority *authority,
+                    uint32_t number, int64_t end_usec, Error *reterr)
+{
+        LedgerSummary known;
+        int64_t heard;
+        int r = 0;
+
+        if (cafile_has(caview_files(view, number), CAFILE_HEARD))
+                r = cafile_read_mark(view->fd, number, CAFILE_HEARD, &heard, reterr);
+        else
+                heard = INT64_MIN;
+        if (r < 0 || end_usec <= heard)
+                return r < 0 ? r : 1;
+        r = ledger_summarize(ca->ledger, authority->name, number, &known, reterr);
+        if (r < 0 || end_usec > known.last_not_after_usec)
+                return r;
+        r = cafile_write_mark(view->fd, number, CAFILE_HEARD, known.last_not_after_usec, reterr);
+        return r < 0 ? r : 1;
+}
+
+static int mark_incomplete(const Ca *ca, const CaView *view, const PolicyAuthority *authority,
+                           const ObservedGeneration *generation, int64_t end_usec, int64_t now_usec,
+                           Error *reterr)
 {
         const LedgerEntry entry = {.event = LEDGER_INCOMPLETE,
                                    .authority = authority->name,
                                    .generation = generation->number,
                                    .facts = &generation->facts};
         char at[CLOCK_TEXT_MAX];
-        LedgerSummary known;
-        int r = ledger_summarize(ca->ledger, authority->name, generation->number, &known, reterr);
+        int r = ledger_add(ca->ledger, &entry, 1, now_usec, reterr);
 
-        if (r < 0 || end_usec <= known.last_not_after_usec)
-                return r;
-        r = ledger_add(ca->ledger, &entry, 1, now_usec, reterr);
         if (r >= 0)
                 r = cafile_write_mark(view->fd, generation->number, CAFILE_INCOMPLETE, now_usec,
                                       reterr);
@@ -143,7 +161,10 @@ int statement_hear(const Ca *ca, const PolicyAuthority *authority, const Stateme
 
                 if (end == INT64_MIN || generation->is_incomplete)
                         continue;
-                r = compare(ca, &view, authority, generation, end, now_usec, reterr);
+                r = is_known(ca, &view, authority, generation->number, end, reterr);
+                if (r != 0)
+                        continue;
+                r = mark_incomplete(ca, &view, authority, generation, end, now_usec, reterr);
                 changed |= r > 0;
         }
         return r < 0 ? r : changed;
