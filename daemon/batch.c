@@ -125,9 +125,7 @@ static int take_leaf(Work *work, Message *message, Issuance *issuances, Error *r
         issuances[index].der_size = der_size;
         issuances[index].leaf = facts;
         issuances[index].state = ISSUANCE_ISSUED;
-        work->memory->certificates[index].has_wanted = true;
-        work->memory->certificates[index].wanted = facts;
-        return 0;
+        return memory_issued(&work->memory->certificates[index], &facts) ? 0 : error_oom(reterr);
 }
 
 /* Those without an answer fail. */

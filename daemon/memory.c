@@ -12,8 +12,10 @@ Memory *memory_free(Memory *memory)
 {
         if (!memory)
                 return NULL;
-        for (size_t i = 0; memory->certificates && i < memory->n_certificates; i++)
+        for (size_t i = 0; memory->certificates && i < memory->n_certificates; i++) {
                 free(memory->certificates[i].attempt.error);
+                free(memory->certificates[i].wanted);
+        }
         for (size_t i = 0; memory->clusters && i < memory->n_clusters; i++) {
                 free(memory->clusters[i].attempt.error);
                 free(memory->clusters[i].unusable);
@@ -71,6 +73,10 @@ static bool adopt_attempt(const Attempt *from, bool is_same, Attempt *ret)
 static bool adopt_certificate(const MemoryCertificate *from, bool is_same, MemoryCertificate *ret)
 {
         *ret = *from;
+        ret->wanted = NULL;
+        ret->attempt = (Attempt){0};
+        if (from->wanted && !memory_issued(ret, from->wanted))
+                return false;
         if (!is_same)
                 ret->repair = (Repair){0}; /* what differs now may be what the policy asks anew */
         return adopt_attempt(&from->attempt, is_same, &ret->attempt);
@@ -145,6 +151,38 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
                 return error_oom(reterr);
         *ret = TAKE_PTR(memory);
         return 0;
+}
+
+const CertFacts *memory_wanted(const MemoryCertificate *certificate, const CertFacts *disk)
+{
+        return certificate->is_wanted_on_disk ? disk : certificate->wanted;
+}
+
+bool memory_issued(MemoryCertificate *certificate, const CertFacts *leaf)
+{
+        CertFacts *copy = malloc(sizeof *copy);
+
+        if (!copy)
+                return false;
+        *copy = *leaf;
+        free(certificate->wanted);
+        certificate->wanted = copy;
+        certificate->is_wanted_on_disk = false;
+        return true;
+}
+
+void memory_settle_wanted(MemoryCertificate *certificate, const CertFacts *disk)
+{
+        if (!certificate->wanted ||
+            memcmp(certificate->wanted->sha256, disk->sha256, CERT_FINGERPRINT) != 0)
+                return;
+        free(TAKE_PTR(certificate->wanted));
+        certificate->is_wanted_on_disk = true;
+}
+
+bool memory_recall_wanted(MemoryCertificate *certificate, const CertFacts *disk)
+{
+        return !certificate->is_wanted_on_disk || memory_issued(certificate, disk);
 }
 
 /* The span after this many failures in a row: doubled each time, and bounded. */

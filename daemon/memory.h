@@ -26,9 +26,9 @@ typedef struct MemoryCertificate {
         bool is_requested; /* renew was asked: overrides back-off, always a new leaf */
         bool is_rekey_requested;
         bool has_consent; /* to take its foreign files over; `record` keeps it until that is done */
-        bool has_wanted;
-        CertFacts wanted; /* the leaf last issued for publication */
-        Repair repair;    /* of its files */
+        bool is_wanted_on_disk; /* between passes: wanted is what the observation found */
+        CertFacts *wanted;      /* the leaf last issued for publication; NULL for none */
+        Repair repair;          /* of its files */
 } MemoryCertificate;
 
 typedef struct MemoryCluster {
@@ -84,6 +84,17 @@ DEFINE_CLEANUP(Memory *, memory_free);
  * a plain copy, back-off included. */
 int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *policy, Memory **ret,
                  Error *reterr);
+
+/* The leaf last issued; disk is that of the set as it was observed, or NULL. NULL for none. */
+const CertFacts *memory_wanted(const MemoryCertificate *certificate, const CertFacts *disk);
+
+/* Notes a leaf that was issued; false, with nothing noted, where memory runs out. */
+bool memory_issued(MemoryCertificate *certificate, const CertFacts *leaf);
+
+/* Between passes nearly every wanted leaf is the one on disk, and is not kept twice: settled after
+ * a pass with the leaf that it found there, and taken back before the next one looks. */
+void memory_settle_wanted(MemoryCertificate *certificate, const CertFacts *disk);
+bool memory_recall_wanted(MemoryCertificate *certificate, const CertFacts *disk);
 
 /* The outcome of a try. Back-off starts at min(5 s, check_every), doubles, and never exceeds
  * min(1 h, a tenth of left_usec), left_usec being what is left of renew_before (0 or less: the

@@ -61,6 +61,8 @@ static void add_disk(const Report *report, size_t i, Text *text)
         const MemoryCertificate *memory = report->memory && i < report->memory->n_certificates
                                                   ? &report->memory->certificates[i]
                                                   : NULL;
+        const CertFacts *wanted =
+                memory && set && set->has_leaf ? memory_wanted(memory, &set->leaf) : NULL;
         _cleanup_(text_done) Text value = {0};
 
         text_addf(&value, "%s: ", certificate->directory);
@@ -73,9 +75,8 @@ static void add_disk(const Report *report, size_t i, Text *text)
                 add_leaf(&value, &set->leaf);
         if (set && set->has_leaf && set->generation > 0)
                 text_addf(&value, " (generation %u)", set->generation);
-        if (set && set->has_leaf && memory && memory->has_wanted &&
-            !is_same(&memory->wanted, &set->leaf))
-                text_addf(&value, "; issued last, but not there: serial %s", memory->wanted.serial);
+        if (wanted && !is_same(wanted, &set->leaf))
+                text_addf(&value, "; issued last, but not there: serial %s", wanted->serial);
         /* Often it is what is wrong, too, and stands below. */
         if (set && set->problem &&
             !(planned && planned->error && strcmp(planned->error, set->problem) == 0))

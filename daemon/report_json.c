@@ -61,6 +61,7 @@ static void add_certificate(const Report *report, size_t i, Json *json)
                                                   ? &report->memory->certificates[i]
                                                   : NULL;
         const CertFacts *disk = set && set->has_leaf ? &set->leaf : NULL;
+        const CertFacts *wanted = memory ? memory_wanted(memory, disk) : NULL;
         const char *error = planned ? planned->error : REPORT_NOT_YET;
 
         if (!error && memory)
@@ -73,7 +74,7 @@ static void add_certificate(const Report *report, size_t i, Json *json)
         json_string(json, "authority", certificate->authority->name);
         json_string(json, "state",
                     certificate_state_name(planned ? planned->state : CERTIFICATE_ERROR));
-        add_other_leaf(json, "wanted", memory && memory->has_wanted ? &memory->wanted : disk, set);
+        add_other_leaf(json, "wanted", wanted ? wanted : disk, set);
         add_leaf(json, "disk", disk, set ? set->generation : 0);
         add_other_leaf(json, "served",
                        certificate->use == POLICY_SERVER

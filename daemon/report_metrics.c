@@ -79,11 +79,13 @@ static void add_ends(const Report *report, Text *text)
                 const MemoryCertificate *memory =
                         report->memory ? &report->memory->certificates[i] : NULL;
                 const ObservedCluster *server = report_server(report, certificate);
+                const CertFacts *disk = set && set->has_leaf ? &set->leaf : NULL;
+                const CertFacts *wanted = memory ? memory_wanted(memory, disk) : NULL;
 
-                if (memory && memory->has_wanted)
+                if (wanted)
                         add_labelled(text, "certificate_not_after_seconds",
                                      certificate_labels(report, i, ",view=\"wanted\"", labels),
-                                     seconds(memory->wanted.not_after_usec));
+                                     seconds(wanted->not_after_usec));
                 if (set && set->has_leaf)
                         add_labelled(text, "certificate_not_after_seconds",
                                      certificate_labels(report, i, ",view=\"disk\"", labels),

@@ -35,13 +35,15 @@ static Outcome find_outcome(const Report *report, size_t index)
 {
         const MemoryCertificate *memory = &report->memory->certificates[index];
         const PlanCertificate *plan = &report->plan->certificates[index];
+        const ObservedSet *set = &report->observation->sets[index];
+        const CertFacts *wanted = memory_wanted(memory, set->has_leaf ? &set->leaf : NULL);
 
         return (Outcome){
                 .name = report->policy->certificates[index].name,
                 /* That a set is well all the same does not say that it was renewed. */
                 .state = plan->state == CERTIFICATE_OK ? "not renewed"
                                                        : certificate_state_name(plan->state),
-                .serial = memory->has_wanted ? memory->wanted.serial : NULL,
+                .serial = wanted ? wanted->serial : NULL,
                 .error = memory->attempt.failures > 0 ? memory->attempt.error : plan->error,
                 .status = judge(memory, plan),
         };

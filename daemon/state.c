@@ -119,6 +119,10 @@ void state_take(State *state, Work *pass)
         state->last_policy = policy;
         state->observation = TAKE_PTR(pass->observation);
         state->memory = TAKE_PTR(pass->memory);
+        for (size_t i = 0; i < policy->n_certificates; i++)
+                if (state->observation->sets[i].has_leaf)
+                        memory_settle_wanted(&state->memory->certificates[i],
+                                             &state->observation->sets[i].leaf);
         state->plan = TAKE_PTR(pass->plan);
         state->pass_usec = clock_realtime();
 }

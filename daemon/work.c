@@ -7,6 +7,26 @@
 #include <stdio.h>
 #include <syslog.h>
 
+/* What the memory left to the observation that it came with is taken out of that, before this
+ * pass's look replaces it. */
+static int recall_wanted(const WorkInput *input, Memory *memory, Error *reterr)
+{
+        const Policy *policy = input->policy;
+
+        for (size_t i = 0; i < policy->n_certificates; i++) {
+                const PolicyCertificate *old;
+
+                if (!memory->certificates[i].is_wanted_on_disk)
+                        continue;
+                old = policy_find_certificate(input->memory_policy, policy->certificates[i].name);
+                if (!memory_recall_wanted(
+                            &memory->certificates[i],
+                            &input->known->sets[old - input->memory_policy->certificates].leaf))
+                        return error_oom(reterr);
+        }
+        return 0;
+}
+
 int work_new(const WorkInput *input, Work **ret, Error *reterr)
 {
         _cleanup_(work_freep) Work *work = calloc(1, sizeof *work);
@@ -25,6 +45,8 @@ int work_new(const WorkInput *input, Work **ret, Error *reterr)
         if (r >= 0)
                 r = memory_adopt(input->memory, input->memory_policy, input->policy, &work->memory,
                                  reterr);
+        if (r >= 0)
+                r = recall_wanted(input, work->memory, reterr);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(work);

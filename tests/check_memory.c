@@ -124,8 +124,7 @@ static Memory *remembering(const Policy *policy)
 
         ck_assert_int_eq(memory_new(policy, &memory, NULL), 0);
         memory->certificates[1].is_requested = true;
-        memory->certificates[1].has_wanted = true;
-        memory->certificates[1].wanted.sha256[0] = 7;
+        ck_assert(memory_issued(&memory->certificates[1], &(CertFacts){.sha256 = {7}}));
         attempt_failed(&memory->certificates[1].attempt, policy, 0, HOUR, "disk full");
         memory->clusters[1].has_proven = true;
         memory->clusters[1].proven[0] = 7;
@@ -144,13 +143,33 @@ START_TEST(a_copy_for_the_same_policy_is_whole)
 
         ck_assert_int_eq(memory_adopt(memory, policy, policy, &copy, NULL), 0);
         memory_free(TAKE_PTR(memory));
-        ck_assert(copy->certificates[1].is_requested && copy->certificates[1].has_wanted);
+        ck_assert(copy->certificates[1].is_requested && copy->certificates[1].wanted);
         ck_assert_str_eq(copy->certificates[1].attempt.error, "disk full");
         ck_assert_uint_eq(copy->certificates[0].attempt.failures, 0);
         ck_assert_str_eq(copy->clusters[1].attempt.error, "timed out");
         ck_assert_str_eq(copy->clusters[1].unusable, "plaintext was accepted");
         ck_assert(copy->clusters[1].is_refused && copy->clusters[1].has_proven);
         ck_assert_uint_eq(copy->authorities[0].attempt.failures, 1);
+}
+END_TEST
+
+START_TEST(a_wanted_leaf_that_is_on_disk_is_not_kept_twice)
+{
+        const CertFacts issued = {.sha256 = {7}}, other = {.sha256 = {8}};
+        MemoryCertificate certificate = {0};
+
+        memory_settle_wanted(&certificate, &issued);
+        ck_assert_ptr_null(memory_wanted(&certificate, &issued));
+        ck_assert(memory_issued(&certificate, &issued));
+        memory_settle_wanted(&certificate, &other);
+        ck_assert_mem_eq(memory_wanted(&certificate, &other), &issued, sizeof issued);
+        memory_settle_wanted(&certificate, &issued);
+        ck_assert_ptr_null(certificate.wanted);
+        ck_assert_ptr_eq(memory_wanted(&certificate, &issued), &issued);
+        /* What the next look finds is not what was wanted. */
+        ck_assert(memory_recall_wanted(&certificate, &issued));
+        ck_assert_mem_eq(memory_wanted(&certificate, &other), &issued, sizeof issued);
+        free(certificate.wanted);
 }
 END_TEST
 
@@ -163,7 +182,7 @@ START_TEST(a_changed_policy_clears_every_back_off_and_keeps_the_proofs)
         ck_assert_int_eq(memory_adopt(memory, policy, changed, &copy, NULL), 0);
         ck_assert(!copy->certificates[0].is_requested);
         ck_assert(copy->certificates[1].is_requested);
-        ck_assert_uint_eq(copy->certificates[1].wanted.sha256[0], 7);
+        ck_assert_uint_eq(copy->certificates[1].wanted->sha256[0], 7);
         ck_assert_uint_eq(copy->certificates[1].attempt.failures, 0);
         ck_assert_ptr_null(copy->certificates[1].attempt.error);
         ck_assert_uint_eq(copy->clusters[1].attempt.failures, 0);
@@ -185,6 +204,7 @@ static Suite *suite(void)
         tcase_add_test(tcase, an_attempt_waits_until_its_time);
         tcase_add_test(tcase, failing_for_ever_overflows_nothing);
         tcase_add_test(tcase, a_copy_for_the_same_policy_is_whole);
+        tcase_add_test(tcase, a_wanted_leaf_that_is_on_disk_is_not_kept_twice);
         tcase_add_test(tcase, a_changed_policy_clears_every_back_off_and_keeps_the_proofs);
         suite_add_tcase(suite, tcase);
         return suite;

@@ -22,9 +22,10 @@ static void tear_down(void)
 
 START_TEST(tells_each_view_of_a_certificate)
 {
-        scene.memory_certificates[0].has_wanted = true;
-        scene.memory_certificates[0].wanted = leaf(9);
-        scene.memory_certificates[0].wanted.not_after_usec = NOW + 60 * DAY;
+        CertFacts issued = leaf(9);
+
+        issued.not_after_usec = NOW + 60 * DAY;
+        scene.memory_certificates[0].wanted = &issued;
         report_metrics(&scene.report, &text);
         has(&text, "pgcertd_certificate_not_after_seconds{certificate=\"server\",use=\"server\","
                    "view=\"wanted\"} 1801396800");

@@ -25,11 +25,11 @@ static void python(const Text *text, const char *checks)
 START_TEST(json_has_the_promised_shape)
 {
         _cleanup_(text_done) Text text = {0};
+        CertFacts issued = leaf(5);
         Scene scene;
 
         set_scene(&scene);
-        scene.memory_certificates[0].has_wanted = true;
-        scene.memory_certificates[0].wanted = leaf(5);
+        scene.memory_certificates[0].wanted = &issued;
         report_status_json(&scene.report, &text);
         python(&text,
                "c,a=s[\"certificates\"]\n"
