@@ -50,23 +50,23 @@ class Changed(Scene):
     def files(self, directory):
         return {p.name: p.read_bytes() for p in pathlib.Path(directory).iterdir() if p.is_file()}
 
-    def test_another_subject_of_the_ca_is_told_and_harms_nothing(self):
+    def test_another_subject_of_the_ca_is_a_planned_rollover(self):
         cluster, daemon = self.set_up()
         before = self.disk(daemon, "server")
 
         def edit(policy):
             policy["authorities"]["main"]["subject"]["CN"] = "other"
-        self.change(daemon, edit)
-        wait_until(lambda: daemon.status()["authorities"]["main"]["error"], "it is told", 15)
-        self.assertIn("another subject", daemon.ctl("status", check=False).stdout)
-        self.settle(cluster, daemon, health=1)
-        self.assertEqual(self.disk(daemon, "server"), before)
-        cluster.psql(self.conninfo(daemon))
 
-        def restore(policy):
-            policy["authorities"]["main"]["subject"]["CN"] = "root"
-        self.change(daemon, restore)
+        def phases():
+            return {generation["phase"]: generation["subject"] for generation in
+                    daemon.status()["authorities"]["main"]["generations"]}
+        self.change(daemon, edit)
+        wait_until(lambda: "CN=other G2 " in phases().get("next", ""), "the next CA is made", 15)
+        self.assertIn("CN=root G1 ", phases()["current"])
+        wait_until(lambda: self.disk(daemon, "server") != before, "the server trusts both", 15)
         self.settle(cluster, daemon)
+        self.assertEqual(daemon.status()["authorities"]["main"]["next"]["verb"], "activate")
+        cluster.psql(self.conninfo(daemon))
 
     def test_a_renamed_certificate_is_kept(self):
         cluster, daemon = self.set_up()
