@@ -7,7 +7,7 @@ enum { PEM_LINE_BYTES = 48 };
 static void add_line(Text *text, const uint8_t *bytes, size_t n)
 {
         static const char alphabet[] =
-                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
         char line[PEM_LINE_BYTES / 3 * 4 + 1], *at = line;
 
         for (size_t i = 0; i < n; i += 3) {
@@ -19,8 +19,8 @@ static void add_line(Text *text, const uint8_t *bytes, size_t n)
                         group |= bytes[i + 2];
                 *at++ = alphabet[group >> 18];
                 *at++ = alphabet[group >> 12 & 63];
-                *at++ = i + 1 < n ? alphabet[group >> 6 & 63] : '=';
-                *at++ = i + 2 < n ? alphabet[group & 63] : '=';
+                *at++ = i + 1 < n ? alphabet[group >> 6 & 63] : alphabet[64];
+                *at++ = i + 2 < n ? alphabet[group & 63] : alphabet[64];
         }
         *at++ = '\n';
         text_add_bytes(text, line, (size_t)(at - line));

@@ -182,11 +182,10 @@ static bool find_by_policy(const DueInput *input, const PolicyCertificate *certi
         } else if (set->defects & SET_ADOPTED) {
                 text_add(reason, "its files are a copy of what pgcertd did not make");
         } else if (lineage_find_issuer(input->policy, input->observation,
-                                       index_of(input, certificate), reason)) {
-                return true;
-        } else if (certificate->use == POLICY_SERVER &&
-                   lineage_find_bundle(input->policy, input->observation, input->emergencies,
-                                       index_of(input, certificate), reason)) {
+                                       index_of(input, certificate), reason) ||
+                   (certificate->use == POLICY_SERVER &&
+                    lineage_find_bundle(input->policy, input->observation, input->emergencies,
+                                        index_of(input, certificate), reason))) {
                 return true;
         } else if (set->defects & SET_MODE) {
                 due->is_left = is_left(input, certificate);

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define LOOK_AT_JOURNAL "See journalctl -u pgcertd for the last tries; pgcertd goes on trying."
@@ -102,6 +103,7 @@ static void add(Findings *findings, const Finding *draft, const char *what, cons
         Finding *items = reallocarray(findings->items, findings->n + 1, sizeof *items);
         Finding finding = *draft;
 
+        assert(what || advice->what);
         finding.what = strdup(what ? what : advice->what);
         finding.why = advice->why;
         finding.todo = with_name(advice->todo, certificate);

@@ -67,14 +67,17 @@ static Event *timeline(const Report *report, size_t *ret_n)
         Event *events = calloc(policy->n_certificates + policy->n_authorities + 1, sizeof *events);
         size_t n = 0;
 
-        for (size_t i = 0; events && i < policy->n_certificates; i++) {
+        *ret_n = 0;
+        if (!events)
+                return NULL;
+        for (size_t i = 0; i < policy->n_certificates; i++) {
                 const PlanCertificate *planned = report_certificate(report, i);
 
                 if (planned && planned->renew_at_usec != USEC_INFINITY)
                         events[n++] = (Event){planned->renew_at_usec, "renew", "certificate",
                                               policy->certificates[i].name};
         }
-        for (size_t i = 0; events && observation && i < policy->n_authorities; i++) {
+        for (size_t i = 0; observation && i < policy->n_authorities; i++) {
                 const ObservedGeneration *current =
                         i < observation->n_authorities
                                 ? authority_current(&observation->authorities[i])
@@ -84,8 +87,7 @@ static Event *timeline(const Report *report, size_t *ret_n)
                         events[n++] = (Event){current->facts.not_after_usec, "expires", "authority",
                                               policy->authorities[i].name};
         }
-        if (events)
-                qsort(events, n, sizeof *events, by_time);
+        qsort(events, n, sizeof *events, by_time);
         *ret_n = n;
         return events;
 }

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <string.h>
 
+/* NOLINTNEXTLINE(misc-redundant-expression): they are to be the same, wherever they come from. */
 _Static_assert(sizeof CONFIGURATION_FIRST_LINE == sizeof OWNFILE_FIRST_LINE, "one first line");
 
 static void add_escaped(const char *value, Text *text)

@@ -96,7 +96,7 @@ static int run(char *const arguments[], int64_t deadline_usec, char *ret, size_t
         read_fd = pipe_fds[0];
         write_fd = pipe_fds[1];
         r = spawn(arguments, write_fd, &pid);
-        if (r < 0)
+        if (r != 0)
                 return r;
         closep(&write_fd);
         write_fd = -1;

@@ -3,6 +3,7 @@
 #include "daemon/worker/preflight.h"
 #include "daemon/worker/service.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -239,7 +240,10 @@ static int read_leaf(const Publication *publication, CertFacts *ret, Error *rete
 
         if (r == 0)
                 r = cert_list_parse(bytes.data, bytes.size, &chain, reterr);
-        return r < 0 ? r : cert_facts(chain.items[0], ret, reterr);
+        if (r < 0)
+                return r;
+        assert(chain.n > 0 && chain.items);
+        return cert_facts(chain.items[0], ret, reterr);
 }
 
 static int publication_judge(Publication *publication, Error *reterr)

@@ -98,7 +98,8 @@ static bool is_wanted(const Wanted *wanted, Setting setting, const char *value)
 {
         const char *want_value = wanted->values[setting];
 
-        return !want_value || (setting == SETTING_SSL ? is_on(value) : !strcmp(want_value, value));
+        return !want_value ||
+               (value && (setting == SETTING_SSL ? is_on(value) : !strcmp(want_value, value)));
 }
 
 /* Whether two names are one file; one that is not there is only its own name. */

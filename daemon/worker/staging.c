@@ -192,9 +192,9 @@ int staging_begin(const Store *store, bool rekey, int64_t now_usec, uint32_t *re
         int r;
 
         r = choose_key(store, rekey, now_usec, &key, reterr);
-        if (r == 0)
+        if (r >= 0)
                 r = csr_format(key.key, &csr, &size, reterr);
-        if (r == 0)
+        if (r >= 0)
                 r = make_generation(store, number, &key, reterr);
         if (r < 0)
                 return r;
