@@ -58,7 +58,8 @@ void *policymodel_objects(const Policy *policy, PolicyKind kind, size_t *ret_n, 
 
 static int compare_names(const void *a, const void *b)
 {
-        return strcmp(((const PolicyIndex *)a)->name, ((const PolicyIndex *)b)->name);
+        /* Each object begins with its name. */
+        return strcmp(**(char ***)a, **(char ***)b);
 }
 
 int policymodel_sort(Policy *policy, Error *reterr)
@@ -66,13 +67,12 @@ int policymodel_sort(Policy *policy, Error *reterr)
         for (PolicyKind kind = 0; kind < POLICY_KINDS; kind++) {
                 size_t n, size;
                 char *objects = policymodel_objects(policy, kind, &n, &size);
-                PolicyIndex *index = calloc(n > 0 ? n : 1, sizeof *index);
+                void **index = calloc(n > 0 ? n : 1, sizeof *index);
 
                 if (!index)
                         return error_oom(reterr);
                 for (size_t i = 0; i < n; i++)
-                        index[i] = (PolicyIndex){.name = *(char **)(objects + i * size),
-                                                 .object = objects + i * size};
+                        index[i] = objects + i * size;
                 /* An index beside the objects: they stay in the order of the file, in which they
                  * are shown, and their addresses stay. */
                 qsort(index, n, sizeof *index, compare_names);
@@ -84,12 +84,13 @@ int policymodel_sort(Policy *policy, Error *reterr)
 
 void *policymodel_find(const Policy *policy, PolicyKind kind, const char *name)
 {
-        PolicyIndex wanted = {.name = name}, *found;
+        const char **wanted = &name;
+        void **found;
         size_t n, size;
 
         policymodel_objects(policy, kind, &n, &size);
         if (!policy->by_name[kind])
                 return NULL;
         found = bsearch(&wanted, policy->by_name[kind], n, sizeof wanted, compare_names);
-        return found ? found->object : NULL;
+        return found ? *found : NULL;
 }

@@ -85,7 +85,6 @@ typedef enum PolicyFile { POLICY_CERTIFICATE, POLICY_KEY, POLICY_TRUST, POLICY_F
 
 typedef struct PolicyCertificate {
         char *name;
-        PolicyUse use;
         const PolicyAuthority *authority;
         PolicySubject subject; /* complete: the CN is the first name, or the role */
         PolicyName *names;     /* a client may have none */
@@ -93,14 +92,16 @@ typedef struct PolicyCertificate {
         char *role; /* a client's; NULL for a server */
         char *directory;
         char *owner;
-        uid_t owner_uid;
-        char *group;     /* NULL where not written */
-        gid_t group_gid; /* (gid_t)-1 where not written */
-        mode_t mode;     /* the key's */
-        KeyType key;
+        char *group; /* NULL where not written */
         int64_t lifetime_usec;
         int64_t renew_before_usec;
         int64_t rekey_usec; /* meaningless with rekey_always */
+        /* Small ones stand together: there may be ten thousand of them in a service that sleeps. */
+        PolicyUse use;
+        KeyType key;
+        uid_t owner_uid;
+        gid_t group_gid; /* (gid_t)-1 where not written */
+        mode_t mode;     /* the key's */
         bool rekey_always;
         char *files[POLICY_FILES]; /* plain names, all different */
         PolicyService *service;    /* NULL where not written */
@@ -139,12 +140,6 @@ typedef struct PolicyDefaults {
         int64_t backdate_usec;
 } PolicyDefaults;
 
-/* Where an object of a kind stands, in the order of their names. */
-typedef struct PolicyIndex {
-        const char *name;
-        void *object;
-} PolicyIndex;
-
 typedef struct Policy {
         unsigned references; /* not atomic: taken and dropped by one thread */
         uint64_t tag;        /* of the bytes of all files read */
@@ -159,9 +154,9 @@ typedef struct Policy {
         size_t n_certificates;
         PolicyCluster *clusters;
         size_t n_clusters;
-        PolicyIndex *by_name[POLICY_KINDS];
-        Arena arena;     /* of all texts, and of the arrays below the objects */
-        Errors warnings; /* code 0 is not used: EAGAIN stands for "only a warning" */
+        void **by_name[POLICY_KINDS]; /* the objects of a kind in the order of their names */
+        Arena arena;                  /* of all texts, and of the arrays below the objects */
+        Errors warnings;              /* code 0 is not used: EAGAIN stands for "only a warning" */
 } Policy;
 
 /* An empty policy with one reference, and the end of one. */

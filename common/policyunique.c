@@ -173,16 +173,15 @@ static int check_paths(PolicyDraft *draft)
 }
 
 /* Of two objects with one name, the later one in the order of the files. */
-static void refuse_name(PolicyDraft *draft, PolicyKind kind, const PolicyIndex *a,
-                        const PolicyIndex *b)
+static void refuse_name(PolicyDraft *draft, PolicyKind kind, const char *a, const char *b)
 {
         size_t n, size, x, y;
         const char *objects = policymodel_objects(draft->policy, kind, &n, &size);
         const YamlNode *first;
         YamlNode *second;
 
-        x = (size_t)((const char *)a->object - objects) / size;
-        y = (size_t)((const char *)b->object - objects) / size;
+        x = (size_t)(a - objects) / size;
+        y = (size_t)(b - objects) / size;
         first = policydraft_node(draft, kind, x < y ? x : y);
         second = policydraft_node(draft, kind, x < y ? y : x);
         policydraft_refuse_key(
@@ -194,13 +193,13 @@ static void refuse_name(PolicyDraft *draft, PolicyKind kind, const PolicyIndex *
 int policyunique_check(PolicyDraft *draft)
 {
         for (PolicyKind kind = 0; kind < POLICY_KINDS; kind++) {
-                const PolicyIndex *index = draft->policy->by_name[kind];
+                void *const *index = draft->policy->by_name[kind];
                 size_t n, size;
 
                 policymodel_objects(draft->policy, kind, &n, &size);
                 for (size_t i = 1; i < n; i++)
-                        if (strcmp(index[i - 1].name, index[i].name) == 0)
-                                refuse_name(draft, kind, &index[i - 1], &index[i]);
+                        if (strcmp(*(char **)index[i - 1], *(char **)index[i]) == 0)
+                                refuse_name(draft, kind, index[i - 1], index[i]);
         }
         return check_paths(draft);
 }
