@@ -211,6 +211,7 @@ class Costs(Scene):
         # The call that it slept in shows once, as strace came.
         calls = {name: max(0, len(trace.read_text().splitlines()) - 1) if trace.exists() else -1
                  for name, trace in traces.items()}
+        os.sync()  # a program that was just linked has dirty pages of its file in the cache
         memory = {name: private_dirty(process.pid) for name, process in processes.items()}
         for name, n, limit, aim in (
                 ("one", 1, 1.5 * memory["floor"], "1.5 times"),
