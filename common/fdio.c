@@ -99,6 +99,9 @@ static int read_with(int directory_fd, const char *name, int flags, size_t max, 
         _cleanup_(closep) int fd =
                 openat(directory_fd, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags);
 
+        /* The kernel's words for it speak of too many links. */
+        if (fd < 0 && errno == ELOOP && (flags & O_NOFOLLOW))
+                return error_set(reterr, ELOOP, "%s is a symbolic link", name);
         if (fd < 0)
                 return error_set(reterr, errno, "cannot open %s: %m", name);
         return read_descriptor(fd, name, max, ret, reterr);

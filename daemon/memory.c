@@ -138,6 +138,9 @@ int memory_adopt(const Memory *from, const Policy *from_policy, const Policy *po
                                            &memory->clusters[i]);
                 if (old && !is_same_text(old->configuration, policy->clusters[i].configuration))
                         memory->clusters[i].has_consent = false;
+                /* Of another PostgreSQL under the same name nothing was proved. */
+                if (old && !is_same_text(old->data_directory, policy->clusters[i].data_directory))
+                        memory->clusters[i].has_proven = false;
         }
         for (size_t i = 0; ok && i < policy->n_authorities; i++) {
                 const PolicyAuthority *old =

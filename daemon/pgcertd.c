@@ -216,10 +216,13 @@ static int check_policy(const Arguments *arguments)
         else
                 text_addf(
                         &text,
-                        "%s: the policy is good: %zu authorities, %zu certificates, %zu clusters\n"
+                        "%s: the policy is good: %zu authorit%s, %zu certificate%s, %zu cluster%s\n"
                         "The longest outage that costs nothing: %s\n",
-                        policy->file, policy->n_authorities, policy->n_certificates,
-                        policy->n_clusters, duration_format_rough(policy_outage(policy), outage));
+                        policy->file, policy->n_authorities,
+                        policy->n_authorities == 1 ? "y" : "ies", policy->n_certificates,
+                        policy->n_certificates == 1 ? "" : "s", policy->n_clusters,
+                        policy->n_clusters == 1 ? "" : "s",
+                        duration_format_rough(policy_outage(policy), outage));
         return print(&text) < 0 ? 1 : 0;
 }
 

@@ -113,6 +113,8 @@ START_TEST(refuses_to_read_what_is_no_file)
                 ck_assert_int_eq(fdio_read(directory, table[i].name, 4, &bytes, &error),
                                  table[i].code);
                 ck_assert_ptr_nonnull(strstr(error.text, table[i].name));
+                ck_assert_int_eq(table[i].code == -ELOOP,
+                                 strstr(error.text, "is a symbolic link") != NULL);
                 ck_assert_ptr_null(bytes.data);
         }
         ck_assert_int_eq(fdio_read(AT_FDCWD, "/dev/null", 4, &bytes, &error), -EINVAL);

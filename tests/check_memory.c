@@ -103,19 +103,24 @@ static const char policy_text[] =
         "    directory: /nonexistent/server, owner: nobody }\n"
         "clusters:\n"
         "  %s: { data_directory: /nonexistent/a, certificate: server }\n"
-        "  main: { data_directory: /nonexistent/b, certificate: server }\n";
+        "  main: { data_directory: %s, certificate: server }\n";
 
-static Policy *parse(const char *name)
+static Policy *parse_at(const char *name, const char *data)
 {
         Policy *policy = NULL;
         _cleanup_(errors_done) Errors errors = {0};
         Text text = {0};
 
-        text_addf(&text, policy_text, name, name, name);
+        text_addf(&text, policy_text, name, name, name, data);
         if (policy_parse("test.yaml", text_content(&text), text.size, &policy, &errors) < 0)
                 ck_abort_msg("%s", errors.items[0].text);
         text_done(&text);
         return policy;
+}
+
+static Policy *parse(const char *name)
+{
+        return parse_at(name, "/nonexistent/b");
 }
 
 static Memory *remembering(const Policy *policy)
@@ -150,6 +155,17 @@ START_TEST(a_copy_for_the_same_policy_is_whole)
         ck_assert_str_eq(copy->clusters[1].unusable, "plaintext was accepted");
         ck_assert(copy->clusters[1].is_refused && copy->clusters[1].has_proven);
         ck_assert_uint_eq(copy->authorities[0].attempt.failures, 1);
+}
+END_TEST
+
+START_TEST(a_proof_is_of_one_data_directory)
+{
+        _cleanup_(policy_unrefp) Policy *policy = parse("other");
+        _cleanup_(policy_unrefp) Policy *moved = parse_at("other", "/nonexistent/c");
+        _cleanup_(memory_freep) Memory *memory = remembering(policy), *copy = NULL;
+
+        ck_assert_int_eq(memory_adopt(memory, policy, moved, &copy, NULL), 0);
+        ck_assert(!copy->clusters[1].has_proven);
 }
 END_TEST
 
@@ -201,6 +217,7 @@ static Suite *suite(void)
         TCase *tcase = tcase_create("memory");
 
         tcase_add_test(tcase, back_off_doubles_within_its_bounds);
+        tcase_add_test(tcase, a_proof_is_of_one_data_directory);
         tcase_add_test(tcase, an_attempt_waits_until_its_time);
         tcase_add_test(tcase, failing_for_ever_overflows_nothing);
         tcase_add_test(tcase, a_copy_for_the_same_policy_is_whole);
