@@ -12,6 +12,7 @@ START_TEST(makes_a_ca_once)
 
         ck_assert_int_eq(statement_make(&ca, policy_ca, now, &first, &error), 0);
         ck_assert_uint_eq(first.n_generations, 0);
+        authority_done(&first);
         make_ca();
         ck_assert_int_eq(statement_make(&ca, policy_ca, now, &first, &error), 0);
         reopen();
