@@ -247,7 +247,6 @@ void delivery_login(Work *work, size_t cluster, const uint8_t leaf[CERT_FINGERPR
         }
 }
 
-/* Removes old generations of the sets that were published now, and of which no proof is open. */
 static void prune(Work *work, size_t index)
 {
         const Policy *policy = work->input.policy;
@@ -331,7 +330,8 @@ int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error 
         _cleanup_(freep) bool *is_broken =
                 calloc(work->input.policy->n_clusters + 1, sizeof *is_broken);
 
-        if (!is_broken)
+        work->old = calloc(plan->n_steps + 1, sizeof *work->old);
+        if (!is_broken || !work->old)
                 return error_oom(reterr);
         for (size_t i = 0; i < plan->n_steps; i++) {
                 const Step *step = &plan->steps[i];
@@ -350,7 +350,7 @@ int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error 
                         continue;
                 case STEP_PRUNE:
                         if (is_prunable(work, step->object, issuances))
-                                prune(work, step->object);
+                                work->old[work->n_old++] = step->object;
                         continue;
                 case STEP_AUTHORITY:
                 case STEP_EMERGENCY:
@@ -368,4 +368,10 @@ int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error 
                 }
         }
         return 0;
+}
+
+void delivery_tidy(Work *work)
+{
+        for (size_t i = 0; i < work->n_old && !peers_is_cancelled(&work->peers); i++)
+                prune(work, work->old[i]);
 }

@@ -6,9 +6,13 @@
 
 #include "daemon/issuance.h"
 
-/* Does the plan's steps for clusters, and its pruning. A step whose set failed in this pass is left
- * out; one that fails is told and remembered with its back-off. */
+/* Does the plan's steps for clusters, and notes in work->old what it wants pruned. A step whose set
+ * failed in this pass is left out; one that fails is told and remembered with its back-off. */
 int delivery_run(Work *work, const Plan *plan, const Issuance *issuances, Error *reterr);
+
+/* Removes the old generations of the sets that were published and of which no proof is open: of
+ * work->old. What cannot be removed is told. */
+void delivery_tidy(Work *work);
 
 /* The leaf that the cluster is to serve: what was published in this pass, else what is on disk. */
 const CertFacts *delivery_leaf(const Work *work, size_t cluster, const Issuance *issuances);

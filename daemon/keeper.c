@@ -41,6 +41,7 @@ struct Keeper {
         int done_fd;               /* the thread of the pass has finished */
         int clock_fd;              /* readable when the clock was set */
         Work *pass;                /* that runs; NULL for none */
+        bool is_tidying;           /* its outcome was taken, and told to who waited */
         pthread_t thread;
         uint64_t number;   /* of the pass that runs, or ran last */
         Requests requests; /* that came since it began */
@@ -170,6 +171,15 @@ static void *run_pass(void *userdata)
         return NULL;
 }
 
+static void *run_tidy(void *userdata)
+{
+        Keeper *keeper = userdata;
+
+        pass_tidy(keeper->pass);
+        eventfd_write(keeper->done_fd, 1);
+        return NULL;
+}
+
 /* Sleeps until an instant of realtime or one of boottime, or not at all where somebody waits for a
  * further pass. */
 static void rest(Keeper *keeper, int64_t usec, int64_t boot_usec)
@@ -219,7 +229,7 @@ static void hold(Keeper *keeper, WorkMode mode)
         give_up(keeper, mode, state->policy->check_every_usec, held);
 }
 
-static int start_thread(Keeper *keeper)
+static int start_thread(Keeper *keeper, void *(*run)(void *userdata))
 {
         pthread_attr_t attributes;
         int r = pthread_attr_init(&attributes);
@@ -227,7 +237,7 @@ static int start_thread(Keeper *keeper)
         if (r == 0)
                 r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
         if (r == 0)
-                r = pthread_create(&keeper->thread, &attributes, run_pass, keeper);
+                r = pthread_create(&keeper->thread, &attributes, run, keeper);
         pthread_attr_destroy(&attributes);
         return -r;
 }
@@ -256,7 +266,7 @@ static int begin_pass(Keeper *keeper)
         if (r >= 0) {
                 take_requests(keeper, keeper->pass);
                 notify_pass_begins();
-                r = start_thread(keeper);
+                r = start_thread(keeper, run_pass);
                 if (r < 0)
                         error_set(&error, -r, "no thread can be made: %s", strerror(-r));
         }
@@ -286,6 +296,28 @@ static void schedule(Keeper *keeper)
         rest(keeper, state->plan ? state->plan->next_usec : USEC_INFINITY, next);
 }
 
+/* False where there is nothing to tidy up, or no thread for it. */
+static bool begin_tidy(Keeper *keeper, Work **pass)
+{
+        if ((*pass)->n_old == 0)
+                return false;
+        keeper->pass = TAKE_PTR(*pass);
+        keeper->is_tidying = start_thread(keeper, run_tidy) >= 0;
+        if (!keeper->is_tidying)
+                keeper->pass = work_free(keeper->pass);
+        else
+                notify_pass_begins();
+        return keeper->is_tidying;
+}
+
+static void end_tidy(Keeper *keeper)
+{
+        keeper->pass = work_free(keeper->pass);
+        keeper->is_tidying = false;
+        notify_pass_ended();
+        schedule(keeper);
+}
+
 static void end_pass(Keeper *keeper)
 {
         _cleanup_(work_freep) Work *pass = NULL;
@@ -294,7 +326,6 @@ static void end_pass(Keeper *keeper)
         ClockStep clock;
         WorkMode mode;
 
-        pthread_join(keeper->thread, NULL);
         pass = TAKE_PTR(keeper->pass);
         mode = pass->input.mode;
         if (pass->failed) {
@@ -309,7 +340,8 @@ static void end_pass(Keeper *keeper)
         news_compare(keeper->state, is_same_policy ? before : NULL);
         news_notices(keeper->state);
         told_ended(keeper, mode, NULL);
-        schedule(keeper);
+        if (!begin_tidy(keeper, &pass))
+                schedule(keeper);
 }
 
 static int on_done(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -319,7 +351,11 @@ static int on_done(sd_event_source *source, int fd, uint32_t events, void *userd
 
         if (eventfd_read(fd, &count) < 0 || !keeper->pass)
                 return 0;
-        end_pass(keeper);
+        pthread_join(keeper->thread, NULL);
+        if (keeper->is_tidying)
+                end_tidy(keeper);
+        else
+                end_pass(keeper);
         /* What a pass needs beside what it leaves is not kept over the quarter of an hour until the
          * next one. */
         malloc_trim(0);

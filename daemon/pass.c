@@ -252,3 +252,8 @@ void pass_run(Work *work)
         handover_settle(work);
         succession_settle(work);
 }
+
+void pass_tidy(Work *work)
+{
+        delivery_tidy(work);
+}

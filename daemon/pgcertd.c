@@ -255,6 +255,7 @@ static int pass_here(State *state, WorkMode mode, bool *ret_did_steps)
         }
         *ret_did_steps = pass->did_steps;
         state_take(state, pass);
+        pass_tidy(pass);
         return 0;
 }
 

@@ -61,6 +61,7 @@ Work *work_free(Work *work)
         observation_free(work->observation);
         memory_free(work->memory);
         plan_free(work->plan);
+        free(work->old);
         policy_unref((Policy *)work->input.policy);
         free(work);
         return NULL;

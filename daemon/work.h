@@ -50,6 +50,8 @@ typedef struct Work {
         Memory *memory;
         Plan *plan; /* of what was found at the end: what is still due, and when to look again */
         bool did_steps; /* some step was done */
+        size_t *old;    /* sets whose old generations are not needed any more, for pass_tidy() */
+        size_t n_old;
         bool failed; /* error tells why; a step that failed is not this, but in memory and plan */
         Error error;
 } Work;
