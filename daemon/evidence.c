@@ -97,6 +97,13 @@ static void count_leaf(const Policy *policy, const Observation *observation, siz
                 evidence_add(&evidence->alien_servers, "certificate", certificate->name);
 }
 
+/* What it serves still would take the place of what is on disk where that is refused: whoever
+ * copied the trust bundle then has one without the next generation, long after it was announced. */
+static bool may_be_put_back(const ObservedCluster *observed)
+{
+        return observed->state == CLUSTER_RUNNING && observed->served.outcome == HANDSHAKE_TLS;
+}
+
 static void count_cluster(const Policy *policy, const Observation *observation, size_t index,
                           Evidence *evidence)
 {
@@ -115,6 +122,8 @@ static void count_cluster(const Policy *policy, const Observation *observation, 
                         continue;
                 evidence_add(&of->unproved, "cluster", cluster->name);
                 evidence_add(&of->missing, "cluster", cluster->name);
+                if (may_be_put_back(observed))
+                        evidence_add(&of->without, "cluster", cluster->name);
         }
         if (observation->authorities[cluster->certificate->authority - policy->authorities].n_trust)
                 evidence_add(&evidence[cluster->certificate->authority - policy->authorities]

@@ -22,7 +22,9 @@ typedef struct Evidence {
         int64_t longest_usec;
         int64_t renew_most_usec;
         const ObservedGeneration *next; /* of the authority; NULL for none */
-        EvidenceNames without;          /* sets that lack it, or that nobody could look at */
+        /* Sets that lack it, that nobody could look at, or that may yet be put back to one that
+         * lacks it: a server of theirs still serves another leaf. */
+        EvidenceNames without;
         /* Servers that were not seen to serve a set that holds it: refused, owed, unverifiable. One
          * without a postmaster counts by its files; one whose data directory is gone not at all. */
         EvidenceNames unproved;

@@ -41,7 +41,6 @@ struct CaSigner {
         /* Every CA's certificate and cross-certificate. */
         const Paper *made[SIGNER_PAPERS_MAX];
         size_t n_made;
-        unsigned n_generations;
 };
 
 /* Of the leaves. Ed25519, whatever the policy says: nothing here is signed with them, and reading a
@@ -201,7 +200,6 @@ static int mint_generation(CaSigner *signer, const Policy *policy, size_t index,
         assert(r >= 0);
         authority->n++;
         authority->numbers++;
-        signer->n_generations++;
         *ret = generation;
         return 0;
 }
@@ -286,6 +284,31 @@ static bool may_activate(const Policy *policy, size_t index, const Generation *c
                now_usec >= end - distribute - policy->backdate_usec;
 }
 
+/* When the next CA is activated by a signer without that rule. */
+static int64_t break_at(Break broken, const Generation *next, int64_t distribute)
+{
+        bool is_announced = next->announced > 0;
+
+        switch (broken) {
+        case BREAK_EARLY:
+                return is_announced ? next->announced : USEC_INFINITY;
+        case BREAK_FROM_PREPARE:
+                return is_announced ? next->prepared + distribute : USEC_INFINITY;
+        case BREAK_LATEST_TOO_EARLY:
+        case BREAK_NO_EVIDENCE:
+                return (is_announced ? next->announced : next->prepared) + distribute;
+        case BREAK_NOTHING:
+        case BREAK_NO_CROSS:
+        case BREAK_RETIRE_EARLY:
+        case BREAK_NOT_CLAMPED:
+        case BREAK_NEXT_MISSING:
+        case BREAK_DUE_FOR_EVER:
+        case BREAKS:
+                break;
+        }
+        return USEC_INFINITY;
+}
+
 int casigner_activate(CaSigner *signer, const Policy *policy, size_t index, uint32_t generation,
                       int64_t now_usec, Error *reterr)
 {
@@ -297,8 +320,7 @@ int casigner_activate(CaSigner *signer, const Policy *policy, size_t index, uint
                 return error_set(reterr, ENOENT, "no generation %" PRIu32, generation);
         if (next->phase != AUTHORITY_NEXT)
                 return 0;
-        if (signer->broken != BREAK_EARLY && signer->broken != BREAK_FROM_PREPARE &&
-            signer->broken != BREAK_LATEST_TOO_EARLY &&
+        if (break_at(signer->broken, next, policy->authorities[index].distribute_usec) > now_usec &&
             !may_activate(policy, index, current, next, now_usec))
                 return error_set(reterr, EAGAIN, "not before distribute is over");
         if (current)
@@ -442,7 +464,25 @@ int casigner_check_names(const CaSigner *signer, Error *reterr)
         return 0;
 }
 
-unsigned casigner_made(const CaSigner *signer)
+bool casigner_break(CaSigner *signer, const Policy *policy, size_t index, int64_t now_usec,
+                    int64_t *ret_next_usec)
 {
-        return signer->n_generations;
+        Authority *authority = authority_of(signer, policy, index);
+        Generation *current = find_phase(authority, AUTHORITY_CURRENT);
+        Generation *next = find_phase(authority, AUTHORITY_NEXT);
+        Generation *retiring = find_phase(authority, AUTHORITY_RETIRING);
+        int64_t distribute = policy->authorities[index].distribute_usec;
+        int64_t activate = next ? break_at(signer->broken, next, distribute) : USEC_INFINITY;
+        int64_t retire = retiring && current && signer->broken == BREAK_RETIRE_EARLY
+                                 ? current->activated + distribute
+                                 : USEC_INFINITY;
+
+        *ret_next_usec = activate < retire ? activate : retire;
+        if (*ret_next_usec > now_usec)
+                return false;
+        if (activate <= now_usec)
+                casigner_activate(signer, policy, index, next->number, now_usec, NULL);
+        else
+                casigner_retire(signer, policy, index, retiring->number, now_usec, NULL);
+        return true;
 }

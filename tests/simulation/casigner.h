@@ -19,7 +19,7 @@ typedef enum Break {
         BREAK_NEXT_MISSING,     /* no bundle holds the next CA */
         BREAK_DUE_FOR_EVER,     /* a clamped leaf is renewed though it would end no later */
         BREAK_LATEST_TOO_EARLY, /* evidence is waived as soon as the next CA is made */
-        BREAK_NO_EVIDENCE,      /* what is on disk is taken for served */
+        BREAK_NO_EVIDENCE,      /* what is on disk is taken for served, too, when it is announced */
         BREAKS,
 } Break;
 
@@ -60,5 +60,7 @@ const Paper *casigner_paper(const CaSigner *signer, const CertFacts *facts);
 /* The names of all generations that were ever made, each once: -EEXIST where two are the same. */
 int casigner_check_names(const CaSigner *signer, Error *reterr);
 
-/* Generations that were made and activated so far. */
-unsigned casigner_made(const CaSigner *signer);
+/* Where a rule is broken that is one of time: what is done too early, done now; and when it would
+ * be next, USEC_INFINITY for never. */
+bool casigner_break(CaSigner *signer, const Policy *policy, size_t index, int64_t now_usec,
+                    int64_t *ret_next_usec);

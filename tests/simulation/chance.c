@@ -62,6 +62,14 @@ static void be_quiet(Chance *chance, int64_t until_usec)
                               backoff_most(chance->life->policy);
 }
 
+/* A roll-over that begins while something is missing. */
+static void rotate_now_and_then(Life *life)
+{
+        if (dice_chance(&life->dice, 30))
+                life_rotate(life, (size_t)dice_between(&life->dice, 0,
+                                                       (int64_t)life->policy->n_authorities - 1));
+}
+
 static void stop_something(Chance *chance, int64_t most_usec)
 {
         Life *life = chance->life;
@@ -71,6 +79,7 @@ static void stop_something(Chance *chance, int64_t most_usec)
         life_stop(life, part, span);
         if (dice_chance(&life->dice, 20) && part != LIFE_PGCERTD)
                 life_stop(life, LIFE_PGCERTD, dice_between(&life->dice, 0, span));
+        rotate_now_and_then(life);
         be_quiet(chance, life->now + span);
 }
 
@@ -87,6 +96,7 @@ static void fail_loads(Chance *chance, int64_t most_usec)
         span = dice_between(&life->dice, most_usec / 4, most_usec);
         life_set_loading(life, c, !refuses, refuses);
         chance->load_at[c] = life->now + span;
+        rotate_now_and_then(life);
         be_quiet(chance, life->now + span);
 }
 
@@ -286,6 +296,7 @@ bool chance_live(Life *life, int64_t until_usec, int64_t scale_usec)
 
         life->kill_percent = 5;
         life->check_percent = 10;
+        life->eager_percent = 50;
         life->issued_most = CHANCE_LEAVES_MAX;
         while (life->now < until_usec && life->issued < life->issued_most) {
                 int64_t next = next_end(&chance, smaller(until_usec, happening));

@@ -303,6 +303,20 @@ static bool is_over(const Life *life)
         return life->failure[0] || (life->issued_most && life->issued >= life->issued_most);
 }
 
+/* Whoever is told of a new CA may want leaves of it. */
+static void live_pass(Life *life)
+{
+        uint64_t activations = life->activations;
+
+        pass_live(life);
+        judge(life);
+        if (life->activations != activations && dice_chance(&life->dice, life->eager_percent))
+                life_request(life,
+                             (size_t)dice_between(&life->dice, 0,
+                                                  (int64_t)life->policy->n_certificates - 1),
+                             false);
+}
+
 bool life_run(Life *life, int64_t until_usec)
 {
         for (unsigned events = 0; life->now < until_usec && !is_over(life); events++) {
@@ -319,10 +333,8 @@ bool life_run(Life *life, int64_t until_usec)
                 for (LifePart part = 0; part < LIFE_PARTS; part++)
                         if (is_down(life, part) && life->now >= life->down_until[part])
                                 resume(life, part);
-                if (!is_down(life, LIFE_PGCERTD) && life->wake <= life->now) {
-                        pass_live(life);
-                        judge(life);
-                }
+                if (!is_down(life, LIFE_PGCERTD) && life->wake <= life->now)
+                        live_pass(life);
         }
         return !life->failure[0];
 }

@@ -38,6 +38,7 @@ typedef struct Life {
         int64_t wake;         /* the next pass */
         bool is_deadline;     /* that the plan named, so nothing was due before */
         int64_t down_until[LIFE_PARTS];
+        unsigned eager_percent; /* of activations after which a renewal is asked for at once */
         unsigned kill_percent;  /* of passes that end between two steps */
         unsigned check_percent; /* of deadlines that are looked at from before */
 

@@ -12,7 +12,7 @@
 #include "common/cert.h"
 #include "common/policy.h"
 
-enum { PAPER_CHAIN_MAX = 8, PAPERS_ANCHORS_MAX = 32, PAPERS_WHY_MAX = 160 };
+enum { PAPER_CHAIN_MAX = 15, PAPERS_ANCHORS_MAX = 32, PAPERS_WHY_MAX = 160 };
 
 typedef struct Paper {
         uint32_t id;

@@ -115,6 +115,9 @@ static void run_authority(Life *life, const Step *step)
         }
         attempt_succeeded(&life->memory->authorities[a].attempt);
         life->activations += step->verb == STEP_ACTIVATE;
+        /* Leaves that ended with the former one are due from now on. */
+        if (step->verb == STEP_ACTIVATE)
+                memset(life->is_reloaded, 0, sizeof life->is_reloaded);
         life->retirements += step->verb == STEP_RETIRE;
         authority_done(&life->observation->authorities[a]);
         casigner_observe(signer, policy, a, &life->observation->authorities[a]);
@@ -521,6 +524,45 @@ static bool act(Life *life, const Plan *plan)
         return true;
 }
 
+/* Where a rule is broken, it is done without the plan; and again when its time has come. */
+static void break_rules(Life *life)
+{
+        int64_t now = life_clock(life);
+
+        for (size_t a = 0; a < life->policy->n_authorities; a++) {
+                int64_t next;
+
+                while (casigner_break(life->signer, life->policy, a, now, &next)) {
+                        life->activations++;
+                        story_tell(&life->story, true, life->now, "a%zu: a rule is broken", a);
+                }
+                next = usec_add(next, -life->clock_offset);
+                if (next < life->wake)
+                        life->wake = next;
+        }
+}
+
+/* A clamped leaf is renewed though it would end no later. */
+static void renew_clamped(Life *life)
+{
+        char reason[] = "a rule is broken";
+
+        for (size_t i = 0; i < life->policy->n_certificates; i++) {
+                const PolicyCertificate *certificate = &life->policy->certificates[i];
+                const Disk *disk = &life->site.disks[i];
+                size_t a = (size_t)(certificate->authority - life->policy->authorities);
+                Pass pass = {.life = life};
+
+                if (!disk->exists ||
+                    life_clock(life) <
+                            disk->now.leaf->facts.not_after_usec - certificate->renew_before_usec ||
+                    !casigner_is_clamped(life->signer, life->policy, a, &disk->now.leaf->facts))
+                        continue;
+                run_step(&pass, &(Step){.verb = STEP_ISSUE, .object = i, .reason = reason});
+                run_step(&pass, &(Step){.verb = STEP_PUBLISH, .object = i, .reason = reason});
+        }
+}
+
 /* The deadline of the plan, in true time. */
 static void set_wake(Life *life, const Plan *plan)
 {
@@ -567,6 +609,10 @@ void pass_live(Life *life)
                 }
                 if (is_at_rest(plan)) {
                         set_wake(life, plan);
+                        if (life->broken != BREAK_NOTHING)
+                                break_rules(life);
+                        if (life->broken == BREAK_DUE_FOR_EVER)
+                                renew_clamped(life);
                         return;
                 }
                 if (!act(life, plan)) {
