@@ -144,7 +144,7 @@ void report_plan(const Report *report, Text *text)
         text->failed |= !events;
         if (n > 0)
                 text_add(text, "\nAhead:\n");
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = 0; events && i < n; i++)
                 add_event(report, &events[i], text);
 }
 
@@ -181,7 +181,7 @@ void report_plan_json(const Report *report, Text *text)
                 add_steps_json(report, &json);
         json_array_end(&json);
         json_array(&json, "timeline");
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; events && i < n; i++) {
                 json_object(&json, NULL);
                 json_time(&json, "at", events[i].at_usec);
                 json_string(&json, "what", events[i].what);

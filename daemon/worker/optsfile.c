@@ -3,6 +3,7 @@
 #include "common/fdio.h"
 #include "daemon/worker/startup.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -89,7 +90,7 @@ static int run(char *const arguments[], int64_t deadline_usec, char *ret, size_t
 {
         _cleanup_(closep) int read_fd = -1, write_fd = -1;
         int pipe_fds[2], status, r;
-        pid_t pid;
+        pid_t pid = -1;
 
         if (pipe2(pipe_fds, O_CLOEXEC) < 0)
                 return -errno;
@@ -98,6 +99,7 @@ static int run(char *const arguments[], int64_t deadline_usec, char *ret, size_t
         r = spawn(arguments, write_fd, &pid);
         if (r != 0)
                 return r;
+        assert(pid > 0);
         closep(&write_fd);
         write_fd = -1;
         r = read_output(read_fd, deadline_usec, ret, size);
