@@ -41,11 +41,22 @@ static bool is_control(uint32_t c)
                (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
 }
 
+/* Nearly all that is shown. */
+static bool is_ascii(char c)
+{
+        return c >= 0x20 && c < 0x7F;
+}
+
 static Glyph glyph(const char *string)
 {
         size_t size;
-        uint32_t c = decode((const unsigned char *)string, &size);
-        bool is_space = size == 1 && (c == ' ' || c == '\n' || c == '\t' || c == '\r');
+        uint32_t c;
+        bool is_space;
+
+        if (is_ascii(*string))
+                return (Glyph){.size = 1, .width = 1, .is_plain = true, .is_space = *string == ' '};
+        c = decode((const unsigned char *)string, &size);
+        is_space = size == 1 && (c == ' ' || c == '\n' || c == '\t' || c == '\r');
 
         if (size == 0 || (is_control(c) && !is_space))
                 return (Glyph){.size = size ? size : 1, .width = 1};
@@ -79,9 +90,21 @@ static void add_glyph(Text *text, const char *string, Glyph g)
                 text_add(text, "?");
 }
 
+/* Adds the characters at the start that need no look, at most max; returns how many. */
+static size_t add_ascii(Text *text, const char *string, size_t max)
+{
+        size_t n = 0;
+
+        while (n < max && is_ascii(string[n]))
+                n++;
+        if (n > 0)
+                text_add_bytes(text, string, n);
+        return n;
+}
+
 void table_add_clean(Text *text, const char *string)
 {
-        for (Glyph g; *string; string += g.size) {
+        for (Glyph g; *(string += add_ascii(text, string, SIZE_MAX)); string += g.size) {
                 g = glyph(string);
                 add_glyph(text, string, g);
         }
@@ -90,8 +113,9 @@ void table_add_clean(Text *text, const char *string)
 /* Adds the characters that fit in width columns; returns the columns used. */
 static size_t add_cut(Text *text, const char *string, size_t width)
 {
-        size_t used = 0;
+        size_t used = add_ascii(text, string, width);
 
+        string += used;
         for (Glyph g; *string; string += g.size) {
                 g = glyph(string);
                 if (used + g.width > width)
