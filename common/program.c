@@ -180,6 +180,11 @@ int program_find(const char *name, char *path, Error *reterr)
                          name, PGCERTD_LIBEXECDIR);
 }
 
+bool program_is_activated(void)
+{
+        return sd_listen_fds(0) > 0;
+}
+
 int program_serve(Program *program, const WireEntry *table, size_t n, void *userdata)
 {
         int handed_over = sd_listen_fds(1);

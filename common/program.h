@@ -28,6 +28,9 @@ int program_policy(Program *program, uint64_t tag, Error *reterr);
  * -ENOENT with a sentence where it is in neither. path has PATH_MAX bytes. */
 int program_find(const char *name, char *path, Error *reterr);
 
+/* Whether systemd has handed a socket over (sd_listen_fds(3)). */
+bool program_is_activated(void);
+
 /* Serves what the policy permits: the connection that is standard input, or those that come to the
  * socket handed over by systemd (sd_listen_fds(3)), one after another. Ends 1 s after the last
  * request, or at the end of the connection. Tells failures on the log; negative where the program

@@ -382,8 +382,9 @@ int main(int argc, char *argv[])
                 return EXIT_FAILURE;
         }
         /* A second signer, or a state that cannot be read, is told at once; that there is none yet
-         * is no failure. */
-        r = signer_open(&signer, false, &error);
+         * is no failure. Behind a socket it is told to whoever asks: systemd would start us again
+         * and again, for the connection that nobody has accepted. */
+        r = program_is_activated() ? 0 : signer_open(&signer, false, &error);
         if (r < 0 && r != -ENOENT) {
                 log_plain(LOG_ERR, "%s", error.text);
                 return EXIT_FAILURE;
