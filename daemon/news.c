@@ -230,9 +230,9 @@ void news_status(const State *state)
                   state->last_policy ? state->last_policy->n_certificates : 0);
         if (state->policy_error)
                 text_add(&text, "; the policy on disk is broken: see pgcertd --check");
-        else if (state->plan && state->plan->next_usec != USEC_INFINITY)
+        else if (state->plan && state->plan->next_what_usec != USEC_INFINITY)
                 text_addf(&text, "; next: %s at %s", state->plan->next_what,
-                          clock_format(state->plan->next_usec, when));
+                          clock_format(state->plan->next_what_usec, when));
         notify_status(text_content(&text));
 }
 

@@ -277,7 +277,7 @@ static int fill_next(Task *task, Plan *plan, Error *reterr)
         plan->next_boot_usec = wake.next_boot_usec;
         if (clockstep_until(&input->memory->clock) < plan->next_boot_usec)
                 plan->next_boot_usec = clockstep_until(&input->memory->clock);
-        return wake_take_what(&wake, &plan->next_what, reterr);
+        return wake_take_what(&wake, &plan->next_what, &plan->next_what_usec, reterr);
 }
 
 int plan_make(const PlanInput *input, Plan **ret, Error *reterr)

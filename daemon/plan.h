@@ -54,6 +54,7 @@ typedef struct Plan {
         int64_t next_boot_usec; /* boottime of the next retry; USEC_INFINITY for none. check_every
                                    is the keeper's */
         char *next_what;        /* "renew server", never NULL */
+        int64_t next_what_usec; /* when, realtime: a retry is by boottime */
 } Plan;
 
 int plan_make(const PlanInput *input, Plan **ret, Error *reterr);

@@ -113,7 +113,7 @@ static void add_next(const Report *report, Json *json)
         const Plan *plan = report->plan;
 
         json_object(json, "next");
-        add_time(json, "at", plan ? plan->next_usec : USEC_INFINITY);
+        add_time(json, "at", plan ? plan->next_what_usec : USEC_INFINITY);
         json_string(json, "what", plan ? plan->next_what : NULL);
         json_object_end(json);
 }

@@ -51,10 +51,10 @@ static void add_general(const Report *report, Text *text)
         add(text, "clock_synchronised", report->clock_synchronised);
         begin(text, "clock_trusted", "0 after a step that is not believed: nothing is issued.");
         add(text, "clock_trusted", !report->memory || !report->memory->clock.is_doubted);
-        if (!report->plan || report->plan->next_usec == USEC_INFINITY)
+        if (!report->plan || report->plan->next_what_usec == USEC_INFINITY)
                 return;
         begin(text, "next_event_timestamp_seconds", "When the next planned step is due.");
-        add(text, "next_event_timestamp_seconds", seconds(report->plan->next_usec));
+        add(text, "next_event_timestamp_seconds", seconds(report->plan->next_what_usec));
 }
 
 static const char *certificate_labels(const Report *report, size_t i, const char *more,

@@ -199,12 +199,13 @@ static void add_next(const Report *report, Text *line)
         char when[CLOCK_TEXT_MAX], left[DURATION_TEXT_MAX];
         const Plan *plan = report->plan;
 
-        if (!plan || !plan->next_what || plan->next_usec == USEC_INFINITY)
+        if (!plan || !plan->next_what || plan->next_what_usec == USEC_INFINITY)
                 return;
-        text_addf(line, "; next: %s at %s", plan->next_what, clock_format(plan->next_usec, when));
-        if (plan->next_usec > report->now_usec)
+        text_addf(line, "; next: %s at %s", plan->next_what,
+                  clock_format(plan->next_what_usec, when));
+        if (plan->next_what_usec > report->now_usec)
                 text_addf(line, " (in %s)",
-                          duration_format_rough(plan->next_usec - report->now_usec, left));
+                          duration_format_rough(plan->next_what_usec - report->now_usec, left));
 }
 
 /* The last line: the health, how many are well, what comes next, how old the answer is. */

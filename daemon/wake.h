@@ -21,5 +21,6 @@ typedef struct Wake {
 void wake_at(Wake *wake, int64_t at_usec, const char *verb, const char *name);
 void wake_retry(Wake *wake, int64_t boot_usec, const char *name);
 
-/* "renew server", "retry main", or "nothing is due". */
-int wake_take_what(const Wake *wake, char **ret, Error *reterr);
+/* "renew server", "retry main", or "nothing is due"; and when that is, realtime, USEC_INFINITY for
+ * never. */
+int wake_take_what(const Wake *wake, char **ret, int64_t *ret_at_usec, Error *reterr);

@@ -19,6 +19,9 @@ static void assert_next(const World *world, int64_t usec, int64_t boot_usec, con
         ck_assert_str_eq(plan->next_what, what);
         ck_assert_int_eq(plan->next_usec, usec);
         ck_assert_int_eq(plan->next_boot_usec, boot_usec);
+        ck_assert_int_eq(plan->next_what_usec, strncmp(what, "retry", 5) == 0
+                                                       ? world->now + boot_usec - world->boot
+                                                       : usec);
 }
 
 #define FRESH                                                                                      \

@@ -141,6 +141,7 @@ _unused_ static void set_scene(Scene *scene)
                 .authorities = &scene->planned_authority,
                 .n_authorities = 1,
                 .next_usec = NOW + 19 * DAY,
+                .next_what_usec = NOW + 19 * DAY,
                 .next_boot_usec = USEC_INFINITY,
                 .next_what = (char *)"renew server",
         };
