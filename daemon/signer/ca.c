@@ -1,3 +1,20 @@
+/*
+ * What a crash may leave, and what the next look makes of it:
+ *
+ * - a directory .new-*, whole or not: removed at the next start, for nobody was told of it, and no
+ *   certificate names it;
+ * - Gn.making: the same of a later generation. Its files go first and the mark last, or they would
+ *   pass for a generation that somebody damaged;
+ * - Gn.new: made and in place, but the renames may not be on disk and the ledger may not know it.
+ *   settle() syncs, enters it once, and takes the mark away before anybody is told of it;
+ * - Gn.retired beside the key, or an imported CA with its key after the next one signs: decided,
+ *   and the key not wiped yet;
+ * - a line in the ledger without its mark: what it tells of was not done. Asked again it is entered
+ *   a second time, which harms nobody: the ledger may tell too much, never too little.
+ *
+ * Nothing else is repaired. A directory without a certificate, a key that is not the certificate's
+ * or that others may read, a mark that is gone, are told.
+ */
 #include "daemon/signer/ca.h"
 
 #include "common/clock.h"
@@ -96,13 +113,15 @@ const CafileSet *caview_files(const CaView *view, uint32_t number)
         return NULL;
 }
 
+/* States of before there were marks have generation 1 alone, and it signs. Of any other the missing
+ * mark counts: to take a damaged next one for the current one would be to sign too early. */
 static bool is_activated(const CafileSet *set)
 {
         return cafile_has(set, CAFILE_ACTIVE) ||
                (set->number == 1 && !cafile_has(set, CAFILE_PREPARED));
 }
 
-/* The number of the one that signs; 0 for none. */
+/* The number of the one that signs; 0 for none. A later one has taken over from all before it. */
 static uint32_t current_number(const CafileList *files)
 {
         for (size_t i = files->n; i-- > 0;)

@@ -229,6 +229,7 @@ int cafile_create_key(int directory_fd, uint32_t number, Key *key, Error *reterr
                                    text.size, &secret, reterr);
 }
 
+/* In place, so that the blocks are the same ones: a copy-on-write file system keeps the old. */
 static int overwrite(int fd, const char *name, Error *reterr)
 {
         static const uint8_t zeros[CAFILE_KEY_MAX];

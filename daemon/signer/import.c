@@ -44,6 +44,7 @@ static int read_key(const char *path, Key **ret, Error *reterr)
         _cleanup_(file_bytes_done) FileBytes bytes = {0};
         int r = fdio_read_followed(path, IMPORT_KEY_MAX, &bytes, reterr);
 
+        /* The likeliest failure: an openssl key is root's, 0600. */
         if (r == -EACCES)
                 return error_prefix(reterr, "the signer's user cannot read the key"), r;
         if (r < 0)
@@ -59,6 +60,7 @@ static int read_key(const char *path, Key **ret, Error *reterr)
         return r < 0 ? error_prefix(reterr, "%s", path) : 0;
 }
 
+/* By what would fail later, at every reader at once, and with an error that names none of this. */
 static int check_algorithm(const Key *key, const char *path, Error *reterr)
 {
         int bits = EVP_PKEY_get_bits(key);
@@ -96,6 +98,7 @@ static int check_certificate(Cert *certificate, const char *path, Error *reterr)
         return 0;
 }
 
+/* To sign with it now, and to certify the next one. */
 static int check_time(const Cert *certificate, const char *path, int64_t now_usec, Error *reterr)
 {
         char from[CLOCK_TEXT_MAX], until[CLOCK_TEXT_MAX], now[CLOCK_TEXT_MAX];

@@ -1,3 +1,9 @@
+/*
+ * The first generation and the later ones differ in what must never be seen: of the first, a
+ * directory without a CA in it, which would be taken for one that was lost, so the whole directory
+ * appears at once; of the later ones, a part, so a mark stands there before the first file and
+ * becomes another one (by one rename) after the last.
+ */
 #include "daemon/signer/making.h"
 
 #include "common/clock.h"
@@ -141,6 +147,7 @@ int making_first(const Ca *ca, const PolicyAuthority *authority, MakingFirst how
                 return r;
         made.is_active = how == MAKING_CURRENT;
         made.is_imported = made.is_active && authority->adopt_certificate;
+        /* When a foreign CA was made is in its certificate, and its stamp counts for nothing. */
         made.is_prepared = !made.is_imported;
         r = made.is_imported ? import(authority, &made, reterr)
                              : make(ca, authority, backdate_usec, &made, reterr);

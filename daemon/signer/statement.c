@@ -88,6 +88,7 @@ int statement_make(const Ca *ca, const PolicyAuthority *authority, int64_t now_u
                                reterr);
         if (r < 0)
                 return r;
+        /* Moved: the view then frees what is its own. */
         *ret = *observed;
         *observed = (ObservedAuthority){0};
         return 0;

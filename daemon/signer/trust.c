@@ -1,3 +1,9 @@
+/*
+ * Why anchors are remembered: a bundle on disk may hold one that no file of the policy names any
+ * more. Was its line taken out, or has somebody restored an old policy, or an old state? Only what
+ * was told once and is not listed now is known to be given up; every other unknown anchor stops the
+ * publication (rule: no unexpired anchor is lost).
+ */
 #include "daemon/signer/trust.h"
 
 #include "common/clock.h"
@@ -149,6 +155,8 @@ static int add_anchor(Trust *trust, const char *path, Cert *certificate, Error *
         size_t size;
         int r;
 
+        /* Old forms of a CA pass (a version 1 root): readers have verified by them so far. A leaf
+         * in a bundle would be no anchor, however often somebody put one there. */
         if (X509_check_ca(certificate) == 0)
                 return error_set(reterr, EINVAL,
                                  "not the certificate of a CA HINT: Name the file of the CA.");

@@ -1,3 +1,14 @@
+/*
+ * Why the signer looks at times itself: a bundle that does not hold a CA when it begins to sign
+ * cuts its reader off, and so does one that loses a CA whose leaves are still served. pgcertd has
+ * the evidence for both, but it is the program that reads what everybody writes, so the one that
+ * may be taken over; the signer takes its word for an announcement, and the rest from its own
+ * clock.
+ *
+ * Each turn is one mark, written after its line in the ledger. What follows from it (a key that is
+ * wiped) is left to the next look, which does the same after a crash: so there is one way to do it,
+ * and it is the one that is always taken.
+ */
 #include "daemon/signer/turn.h"
 
 #include "common/clock.h"
@@ -88,6 +99,7 @@ int turn_prepare(const Ca *ca, const Policy *policy, const PolicyAuthority *auth
         if (!current)
                 return error_set(reterr, ENOENT, "authority %s has no CA yet", authority->name);
         r = check_room(&view, authority, reterr);
+        /* An expired CA leads no reader anywhere: then the key is not even needed. */
         if (r >= 0 && !is_expired(current, now_usec)) {
                 r = ca_load(&view, current->number, &issuer, reterr);
                 if (r < 0)
@@ -143,7 +155,11 @@ int64_t turn_activation_at(const Policy *policy, const PolicyAuthority *authorit
         if (!current || current->is_stolen || is_expired(current, now_usec))
                 return INT64_MIN;
         end = current->facts.not_after_usec;
+        /* The last call: a reader that gets its bundle now has it for `distribute` before T.
+         * Signing later would help nobody, for from T on the old one signs nothing that verifies.
+         */
         at = usec_add(end, -(authority->distribute_usec + policy->backdate_usec));
+        /* The latest moment: from here on leaves come due that the old CA can only clamp. */
         latest = usec_add(end, -largest_renew_before(policy, authority));
         distributed = usec_add(next->prepared_usec, authority->distribute_usec);
         if (latest < distributed)
@@ -313,6 +329,7 @@ int turn_emergency(const Ca *ca, const Policy *policy, const PolicyAuthority *au
                 return wrong_phase(authority, number, "has never signed", reterr);
         if (generation->phase == AUTHORITY_RETIRING && generation->is_stolen)
                 return 0;
+        /* Looked at before anything is marked: a half of an emergency is worse than none. */
         if (generation->phase == AUTHORITY_CURRENT)
                 r = check_room(&view, authority, reterr);
         if (r >= 0 && !generation->is_stolen)
