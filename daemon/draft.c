@@ -123,7 +123,8 @@ static int find_servers(const DraftInput *input, size_t index, Draft *draft, Err
 {
         _cleanup_(text_done) Text text = {0};
 
-        if (!input->due.memory->certificates[index].is_requested)
+        if (!input->due.memory->certificates[index].is_requested ||
+            (set_of(input, index)->defects & SET_ADOPTED))
                 return 0;
         text_add(&text, "it is renewed once these were proved with the new CA: ");
         if (!due_waits_for_servers(&input->due, index, &text))

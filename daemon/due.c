@@ -308,7 +308,9 @@ static bool is_bundle_alone(const DueInput *input, size_t index)
 {
         const ObservedSet *set = &input->observation->sets[index];
 
-        return set->state == SET_OURS && !input->memory->certificates[index].is_requested &&
+        /* Handing over asks for what follows it, whatever that is. */
+        return set->state == SET_OURS &&
+               (!input->memory->certificates[index].is_requested || (set->defects & SET_ADOPTED)) &&
                evidence_is_alien(input->policy, input->observation, index) &&
                !authority_current(
                        authority_of(input, input->policy->certificates[index].authority));

@@ -166,12 +166,18 @@ static int check(Work *work, const Plan *plan, Error *reterr)
         return look(work, reterr);
 }
 
-static bool is_issued(const Plan *plan, size_t certificate)
+/* Whether the request for a set is met by the plan. A new trust bundle is what follows where a set
+ * was handed over and its CA does not sign yet; nothing at all may, while others are awaited. */
+static bool is_met(const Work *work, size_t certificate)
 {
+        const Plan *plan = work->plan;
+
         for (size_t i = 0; i < plan->n_steps; i++)
-                if (plan->steps[i].verb == STEP_ISSUE && plan->steps[i].object == certificate)
+                if ((plan->steps[i].verb == STEP_ISSUE || plan->steps[i].verb == STEP_TRUST) &&
+                    plan->steps[i].object == certificate)
                         return true;
-        return false;
+        return (work->observation->sets[certificate].defects & SET_ADOPTED) &&
+               !plan->certificates[certificate].error;
 }
 
 /* A renewal that was asked for and that something stands in the way of is a failed try: whoever
@@ -183,7 +189,7 @@ static int decline_requests(Work *work, Error *reterr)
         for (size_t i = 0; i < work->input.policy->n_certificates; i++) {
                 const char *error = work->plan->certificates[i].error;
 
-                if (!work->memory->certificates[i].is_requested || is_issued(work->plan, i))
+                if (!work->memory->certificates[i].is_requested || is_met(work, i))
                         continue;
                 work_certificate_failed(work, i, error ? error : "it cannot be renewed now");
                 is_declined = true;

@@ -41,6 +41,7 @@ static void begin(World *world, int64_t lifetime)
 static void adopt(World *world, size_t index)
 {
         world->memory->certificates[index].has_consent = true;
+        world->memory->certificates[index].is_requested = true; /* as whoever asked for it waits */
         set(world, index)->state = SET_OURS;
         set(world, index)->defects = SET_ADOPTED;
 }
