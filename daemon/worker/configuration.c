@@ -109,7 +109,7 @@ int configuration_write(const PolicyCluster *cluster, bool is_consented, Error *
 int configuration_remove(const PolicyCluster *cluster, Error *reterr)
 {
         _cleanup_(closep) int fd = -1;
-        const char *name;
+        const char *name = NULL;
         int r;
 
         if (!cluster->configuration)
