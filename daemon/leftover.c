@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -36,7 +37,7 @@ static int add(Leftovers *leftovers, const char *certificate, const char *direct
         if (!items)
                 return error_oom(reterr);
         leftovers->items = items;
-        strncpy(item.certificate, certificate, sizeof item.certificate - 1);
+        snprintf(item.certificate, sizeof item.certificate, "%s", certificate);
         item.directory = strdup(directory);
         if (!item.directory)
                 return error_oom(reterr);
