@@ -94,7 +94,7 @@ END_TEST
 START_TEST(clients_wait_for_servers_that_can_be_moved)
 {
         _cleanup_(world_done) World world;
-        _cleanup_(plan_freep) Plan *plan = NULL, *expired = NULL;
+        _cleanup_(plan_freep) Plan *plan = NULL;
 
         replace(&world);
         world_publish(&world, 0, false); /* the load did not come to be */
@@ -158,7 +158,6 @@ static const struct {
 START_TEST(names_a_stuck_server_and_does_not_wait)
 {
         _cleanup_(world_done) World world;
-        _cleanup_(plan_freep) Plan *plan = NULL;
         char sentence[128];
 
         replace(&world);
