@@ -228,6 +228,7 @@ START_TEST(completes_objects_with_their_defaults)
         ck_assert_int_eq(policy->backdate_usec, 5 * 60 * USEC_PER_SEC);
         ck_assert_uint_eq(ca->key, KEY_ECDSA_P256);
         ck_assert_int_eq(ca->renew_before_usec, ca->lifetime_usec / 3);
+        ck_assert(!ca->has_renew_before);
         ck_assert_int_eq(server->renew_before_usec, 10 * DAY);
         ck_assert_int_eq(server->mode, 0600);
         ck_assert_uint_eq(server->group_gid, (gid_t)-1);
@@ -257,6 +258,8 @@ START_TEST(gives_a_bundle_the_authorities_it_meets)
         const PolicyCertificate *server = policy_find_certificate(policy, "server");
         const PolicyCertificate *app = policy_find_certificate(policy, "app");
 
+        ck_assert(main->has_renew_before);
+        ck_assert(!other->has_renew_before);
         ck_assert_uint_eq(server->n_bundle, 2);
         ck_assert_ptr_eq(server->bundle[0], main);
         ck_assert_ptr_eq(server->bundle[1], other);
