@@ -236,22 +236,11 @@ static bool write_ec(const Key *key, const KeyKind *kind, BIO *bio)
         return PEM_write_bio_PKCS8_PRIV_KEY_INFO(bio, info) == 1;
 }
 
-int key_format(Key *key, KeyText *ret, Error *reterr)
+static int take_text(BIO *bio, KeyText *ret, Error *reterr)
 {
-        /* libcrypto wipes the memory of a BIO when it grows and when it is freed. */
-        _cleanup_(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
-        const KeyKind *kind = key_kind(key);
-        bool is_written = false;
         char *data;
-        long size;
+        long size = BIO_get_mem_data(bio, &data);
 
-        if (bio && kind && kind->group)
-                is_written = write_ec(key, kind, bio);
-        else if (bio)
-                is_written = PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
-        if (!is_written)
-                return crypto_error(reterr, EIO, "cannot write the key as PKCS#8");
-        size = BIO_get_mem_data(bio, &data);
         ret->data = malloc((size_t)size + 1);
         if (!ret->data)
                 return error_oom(reterr);
@@ -259,6 +248,32 @@ int key_format(Key *key, KeyText *ret, Error *reterr)
         ret->data[size] = '\0';
         ret->size = (size_t)size;
         return 0;
+}
+
+int key_format(Key *key, KeyText *ret, Error *reterr)
+{
+        /* libcrypto wipes the memory of a BIO when it grows and when it is freed. */
+        _cleanup_(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
+        const KeyKind *kind = key_kind(key);
+        bool is_written = false;
+
+        if (bio && kind && kind->group)
+                is_written = write_ec(key, kind, bio);
+        else if (bio)
+                is_written = PEM_write_bio_PKCS8PrivateKey(bio, key, NULL, NULL, 0, NULL, NULL);
+        if (!is_written)
+                return crypto_error(reterr, EIO, "cannot write the key as PKCS#8");
+        return take_text(bio, ret, reterr);
+}
+
+int key_format_locked(Key *key, const char *passphrase, KeyText *ret, Error *reterr)
+{
+        _cleanup_(BIO_freep) BIO *bio = BIO_new(BIO_s_mem());
+
+        if (!bio || !PEM_write_bio_PKCS8PrivateKey(bio, key, EVP_aes_256_cbc(), passphrase,
+                                                   (int)strlen(passphrase), NULL, NULL))
+                return crypto_error(reterr, EIO, "cannot write the key as encrypted PKCS#8");
+        return take_text(bio, ret, reterr);
 }
 
 typedef enum KeyHalf { KEY_PUBLIC, KEY_PRIVATE, KEY_HALVES } KeyHalf;
@@ -357,6 +372,25 @@ int key_parse(const void *data, size_t size, Key **ret, Error *reterr)
                 return crypto_error(reterr, EINVAL, "not an unencrypted private key in PEM");
         ERR_clear_error();
         *ret = key;
+        return 0;
+}
+
+int key_parse_locked(const void *data, size_t size, const char *passphrase, Key **ret,
+                     Error *reterr)
+{
+        _cleanup_(BIO_freep) BIO *bio = NULL;
+
+        if (size > INT_MAX)
+                return error_set(reterr, EINVAL, "not a private key: %zu bytes", size);
+        bio = BIO_new_mem_buf(data, (int)size);
+        if (!bio)
+                return error_oom(reterr);
+        /* Without a callback the last argument is the passphrase, and nobody is asked. */
+        *ret = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)passphrase);
+        if (!*ret)
+                return crypto_error(reterr, EINVAL,
+                                    "cannot read the key with the passphrase that was given");
+        ERR_clear_error();
         return 0;
 }
 

@@ -31,6 +31,11 @@ int key_format(Key *key, KeyText *ret, Error *reterr);
 /* Reads an unencrypted PEM key. -EINVAL where it is none. Never asks for a passphrase. */
 int key_parse(const void *data, size_t size, Key **ret, Error *reterr);
 
+/* The same with a passphrase: encrypted PKCS#8 (RFC 5958), AES-256. */
+int key_format_locked(Key *key, const char *passphrase, KeyText *ret, Error *reterr);
+int key_parse_locked(const void *data, size_t size, const char *passphrase, Key **ret,
+                     Error *reterr);
+
 /* Whether the key is of that type (RSA: of that many bits). */
 bool key_is_type(const Key *key, KeyType type);
 

@@ -137,6 +137,8 @@ def become_systemd(root, out, script, boot):
     os.chroot(".")
     os.chdir("/")
     run("umount", "-l", "/run")
+    # As on a machine: what is mounted later, credentials too, is seen in the units.
+    run("mount", "--make-rshared", "/")
     os.execve("/usr/bin/setpriv", ["setpriv",
               "--bounding-set=" + ",".join(f"-{name}" for name in DROPPED),
               SYSTEMD, "--system", "--unit=under-test.service"],

@@ -154,6 +154,27 @@ START_TEST(tells_other_kinds_apart)
 }
 END_TEST
 
+START_TEST(locks_a_key_with_a_passphrase)
+{
+        _cleanup_(key_freep) Key *key = NULL, *again = NULL;
+        _cleanup_(key_text_done) KeyText text = {0};
+        Error error = {0};
+
+        ck_assert_int_eq(key_new(KEY_ECDSA_P256, &key, NULL), 0);
+        ck_assert_int_eq(key_format_locked(key, "a secret", &text, &error), 0);
+        ck_assert_ptr_eq(strstr(text.data, "-----BEGIN ENCRYPTED PRIVATE KEY-----"), text.data);
+        judge_write("locked.pem", text.data, text.size);
+        ck_assert_int_eq(judge_run("openssl pkey -in locked.pem -passin 'pass:a secret' -noout"),
+                         0);
+        ck_assert_int_eq(key_parse_locked(text.data, text.size, "a secret", &again, &error), 0);
+        ck_assert(key_is_type(again, KEY_ECDSA_P256));
+        ck_assert_int_eq(key_parse(text.data, text.size, &again, &error), -EINVAL);
+        ck_assert_int_eq(key_parse_locked(text.data, text.size, "another", &again, &error),
+                         -EINVAL);
+        ck_assert_ptr_nonnull(strstr(error.text, "with the passphrase that was given"));
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *s = suite_create("key");
@@ -167,6 +188,7 @@ static Suite *suite(void)
         tcase_add_loop_test(tc, refuses_what_is_no_key, 0, 6);
         tcase_add_test(tc, refuses_every_torn_key);
         tcase_add_test(tc, never_asks_for_a_passphrase);
+        tcase_add_test(tc, locks_a_key_with_a_passphrase);
         tcase_add_loop_test(tc, tells_other_kinds_apart, 0, 4);
         suite_add_tcase(s, tc);
         return s;

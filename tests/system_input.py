@@ -107,12 +107,12 @@ class Input(machine.Machine):
         folder.mkdir()
         value = policy(clients=["app", "billing"])
         extra = {"version": 1, "certificates": {"extra": machine.client(
-            "app", directory="/home/app/extra")}}
+            "app", directory="/home/app/.extra")}}
         (folder / "extra.yaml").write_text(machine.harness.yaml_text(extra))
         systemctl("reload", "pgcertd")
         wait_until(lambda: "extra" in status()["certificates"] and machine.is_proven(),
                    "it is published")
-        self.assertTrue(pathlib.Path("/home/app/extra/postgresql.crt").exists())
+        self.assertTrue(pathlib.Path("/home/app/.extra/postgresql.crt").exists())
         self.assertEqual(set(status()["certificates"]), {*value["certificates"], "extra"})
 
     def test_a_socket_that_somebody_else_made(self):

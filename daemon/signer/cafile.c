@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/fdio.h"
+#include "daemon/signer/passphrase.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -198,6 +199,24 @@ int cafile_create_certificate(int directory_fd, uint32_t number, Cafile kind, co
                                    pem.size, &public, reterr);
 }
 
+static int parse_key(const FileBytes *bytes, Key **ret, Error *reterr)
+{
+        static const char begin[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
+        _cleanup_(passphrase_done) Passphrase passphrase = {0};
+        int r;
+
+        if (!memmem(bytes->data, bytes->size, begin, sizeof begin - 1))
+                return key_parse(bytes->data, bytes->size, ret, reterr);
+        r = passphrase_load(&passphrase, reterr);
+        if (r < 0)
+                return r;
+        if (!passphrase.text[0])
+                return error_set(reterr, EACCES,
+                                 "the key is encrypted, and there is no passphrase HINT: Give the "
+                                 "signer's unit the credential ca-passphrase, see pgcertd(8).");
+        return key_parse_locked(bytes->data, bytes->size, passphrase.text, ret, reterr);
+}
+
 /* The mode is judged from the descriptor that the bytes came from. */
 int cafile_read_key(int directory_fd, uint32_t number, Key **ret, Error *reterr)
 {
@@ -214,16 +233,20 @@ int cafile_read_key(int directory_fd, uint32_t number, Key **ret, Error *reterr)
                                  "Make it 0600, and rotate the CA if somebody did.",
                                  name, (unsigned)bytes.stat.st_mode & 07777,
                                  (unsigned)bytes.stat.st_uid);
-        r = key_parse(bytes.data, bytes.size, ret, reterr);
+        r = parse_key(&bytes, ret, reterr);
         return r < 0 ? error_prefix(reterr, "%s", name) : 0;
 }
 
 int cafile_create_key(int directory_fd, uint32_t number, Key *key, Error *reterr)
 {
         _cleanup_(key_text_done) KeyText text = {0};
+        _cleanup_(passphrase_done) Passphrase passphrase = {0};
         char name[CAFILE_NAME_MAX];
-        int r = key_format(key, &text, reterr);
+        int r = passphrase_load(&passphrase, reterr);
 
+        if (r >= 0)
+                r = passphrase.text[0] ? key_format_locked(key, passphrase.text, &text, reterr)
+                                       : key_format(key, &text, reterr);
         return r < 0 ? r
                      : fdio_create(directory_fd, name_of(number, CAFILE_KEY, name), text.data,
                                    text.size, &secret, reterr);
