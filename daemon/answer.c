@@ -1,5 +1,6 @@
 #include "daemon/answer.h"
 
+#include "common/duration.h"
 #include "common/events.h"
 #include "common/log.h"
 #include "daemon/answering.h"
@@ -114,8 +115,17 @@ static int on_check(Answers *answers, ControlCall *call)
 
 static int on_plan(Answers *answers, ControlCall *call)
 {
-        uint64_t number = keeper_request(answers->keeper, WORK_LOOK);
+        size_t n;
+        char *const *arguments = control_call_arguments(call, &n);
+        int64_t span;
+        Error error;
+        uint64_t number;
 
+        if (n > 0 && duration_parse(arguments[0], &span, &error) < 0) {
+                answering_refuse(call, error.text);
+                return 0;
+        }
+        number = keeper_request(answers->keeper, WORK_LOOK);
         return wait_for_pass(answers, call, ANSWER_PLAN, WORK_LOOK, number);
 }
 
@@ -264,6 +274,26 @@ static void finish_adoption(Answers *answers, ControlCall *call)
         control_call_finish(call, status);
 }
 
+/* The steps that are due, or all that are until a time. */
+static void finish_plan(Answers *answers, ControlCall *call)
+{
+        _cleanup_(text_done) Text text = {0};
+        size_t n;
+        char *const *arguments = control_call_arguments(call, &n);
+        int64_t span;
+        Report report;
+
+        if (n == 0 || duration_parse(arguments[0], &span, NULL) < 0) {
+                finish_report(answers, call, report_plan, report_plan_json);
+                return;
+        }
+        state_report(answers->state, &report);
+        (answering_is_json(call) ? report_timeline_json : report_timeline)(
+                &report, answers->state->host, usec_add(report.now_usec, span), &text);
+        control_call_write(call, 1, text_content(&text));
+        control_call_finish(call, report_health(&report));
+}
+
 static void finish(Answers *answers, const Waiting *waiting)
 {
         switch (waiting->kind) {
@@ -271,7 +301,7 @@ static void finish(Answers *answers, const Waiting *waiting)
                 finish_report(answers, waiting->call, report_check, report_check_json);
                 return;
         case ANSWER_PLAN:
-                finish_report(answers, waiting->call, report_plan, report_plan_json);
+                finish_plan(answers, waiting->call);
                 return;
         case ANSWER_RENEW:
                 finish_renewal(answers, waiting->call);

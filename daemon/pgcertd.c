@@ -33,6 +33,7 @@ typedef struct Arguments {
         Mode mode;
         bool print;
         bool json;
+        int64_t until_usec; /* of --plan: how far ahead; 0 for not */
 } Arguments;
 
 static void arguments_done(Arguments *arguments)
@@ -44,12 +45,14 @@ static void arguments_done(Arguments *arguments)
 static int usage(FILE *stream, int status)
 {
         fputs("usage: pgcertd [--policy FILE] [--state-dir DIR] [--runtime-dir DIR] [--sockets]\n"
-              "               [--check [--print] | --plan [--json] | --once]\n"
+              "               [--check [--print] | --plan [--until SPAN] [--json] | --once]\n"
               "\n"
               "Keeps the TLS certificates of PostgreSQL fresh. Without a mode it is the service.\n"
               "  --check   judge the policy and change nothing; --print shows it with its "
               "defaults\n"
-              "  --plan    print the steps that are due now and change nothing\n"
+              "  --plan    print the steps that are due now and change nothing; with --until, "
+              "what\n"
+              "            happens when\n"
               "  --once    do what is due, then exit with the health (0 OK, 1 WARNING, 2 "
               "CRITICAL)\n"
               "  --sockets reach worker and signer at the runtime directory, never start them\n"
@@ -64,6 +67,16 @@ static char *place(const char *variable, const char *usual)
         const char *value = getenv(variable);
 
         return value && value[0] == '/' ? strndup(value, strcspn(value, ":")) : strdup(usual);
+}
+
+static int set_until(Arguments *arguments, const char *span)
+{
+        Error error;
+
+        if (duration_parse(span, &arguments->until_usec, &error) >= 0)
+                return 0;
+        fprintf(stderr, "pgcertd: --until: %s\n", error.text);
+        return -EINVAL;
 }
 
 static int set_mode(Arguments *arguments, Mode mode)
@@ -104,6 +117,8 @@ static int parse_option(Arguments *arguments, int option)
         case 'j':
                 arguments->json = true;
                 return 0;
+        case 'u':
+                return set_until(arguments, optarg);
         case 'h':
                 usage(stdout, 0);
                 return 1;
@@ -126,6 +141,7 @@ static int parse_arguments(Arguments *arguments, int argc, char *argv[])
                 {"check", no_argument, NULL, 'c'},
                 {"print", no_argument, NULL, 'd'},
                 {"plan", no_argument, NULL, 'P'},
+                {"until", required_argument, NULL, 'u'},
                 {"json", no_argument, NULL, 'j'},
                 {"once", no_argument, NULL, 'o'},
                 {"help", no_argument, NULL, 'h'},
@@ -153,8 +169,9 @@ static int parse_arguments(Arguments *arguments, int argc, char *argv[])
                 return -EINVAL;
         }
         if ((arguments->print && arguments->mode != MODE_CHECK) ||
-            (arguments->json && arguments->mode != MODE_PLAN)) {
-                fputs("pgcertd: --print belongs to --check, and --json to --plan\n", stderr);
+            ((arguments->json || arguments->until_usec > 0) && arguments->mode != MODE_PLAN)) {
+                fputs("pgcertd: --print belongs to --check, --until and --json to --plan\n",
+                      stderr);
                 return -EINVAL;
         }
         return 0;
@@ -268,10 +285,12 @@ static int print_plan(const Arguments *arguments, State *state)
         if (pass_here(state, WORK_LOOK, &did_steps) < 0)
                 return HEALTH_UNKNOWN;
         state_report(state, &report);
-        if (arguments->json)
-                report_plan_json(&report, &text);
+        if (arguments->until_usec > 0)
+                (arguments->json ? report_timeline_json : report_timeline)(
+                        &report, state->host, usec_add(report.now_usec, arguments->until_usec),
+                        &text);
         else
-                report_plan(&report, &text);
+                (arguments->json ? report_plan_json : report_plan)(&report, &text);
         return print(&text) < 0 ? HEALTH_UNKNOWN : 0;
 }
 

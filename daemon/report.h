@@ -13,6 +13,7 @@
 
 #include "common/clock.h"
 #include "daemon/plan.h"
+#include "daemon/timeline.h"
 
 typedef struct Report {
         const Policy *policy; /* in force; NULL where none ever was */
@@ -64,6 +65,13 @@ void report_status_json(const Report *report, Text *text);
 /* The steps due now, each with its reason, then what comes next for each object. */
 void report_plan(const Report *report, Text *text);
 void report_plan_json(const Report *report, Text *text);
+
+/* What happens when until a time, from the report's own on, as if every step went well. */
+void report_timeline(const Report *report, const char *host, int64_t until_usec, Text *text);
+void report_timeline_json(const Report *report, const char *host, int64_t until_usec, Text *text);
+
+/* What a step is done to, and of which kind that is: "authority", "certificate", "cluster". */
+const char *report_step_object(const Policy *policy, const Step *step, const char **ret_kind);
 
 /* Every set and cluster: what is wanted, on disk and served; what is wrong, why it matters, and
  * what to do. The JSON is that of status with an array "findings". */

@@ -14,8 +14,7 @@ typedef struct Event {
         const char *name;
 } Event;
 
-/* What a step is done to. */
-static const char *step_object(const Policy *policy, const Step *step, const char **ret_kind)
+const char *report_step_object(const Policy *policy, const Step *step, const char **ret_kind)
 {
         switch (step->verb) {
         case STEP_AUTHORITY:
@@ -102,7 +101,7 @@ static void add_steps(const Report *report, Text *text)
         for (size_t i = 0; i < n; i++) {
                 const Step *step = &report->plan->steps[i];
                 _cleanup_(text_done) Text line = {0};
-                const char *kind, *name = step_object(report->policy, step, &kind);
+                const char *kind, *name = report_step_object(report->policy, step, &kind);
 
                 text_addf(&line, "%s %s %s%s: %s",
                           step->verb == STEP_AUTHORITY ? "make" : step_verb_name(step->verb), kind,
@@ -152,7 +151,7 @@ static void add_steps_json(const Report *report, Json *json)
 {
         for (size_t i = 0; report->plan && i < report->plan->n_steps; i++) {
                 const Step *step = &report->plan->steps[i];
-                const char *kind, *name = step_object(report->policy, step, &kind);
+                const char *kind, *name = report_step_object(report->policy, step, &kind);
 
                 json_object(json, NULL);
                 json_string(json, "verb", step_verb_name(step->verb));

@@ -26,6 +26,17 @@ class Control(Scene):
             for line in done.stdout.split("\n"):
                 self.assertLessEqual(len(line), 80, line)
 
+    def test_plan_tells_years_ahead(self):
+        self.begin()
+        done = self.daemon.ctl("plan", "--until", "2y")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertRegex(done.stdout, r"(?m)^2\d{3}-\S+ issue certificate app: ")
+        data = json.loads(self.daemon.ctl("--json", "plan", "--until", "2y").stdout)
+        self.assertTrue(data["complete"])
+        self.assertRegex(data["steps"][0]["at"], TIME)
+        for wrong in (["plan", "--until", "soon"], ["plan", "--until"], ["status", "--until", "1y"]):
+            self.assertEqual(self.daemon.ctl(*wrong, check=False).returncode, 3, wrong)
+
     def test_json_keeps_its_shape(self):
         self.begin()
         for arguments in (["--json"], ["status", "--json"], ["--json", "status"]):

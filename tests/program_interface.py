@@ -49,6 +49,10 @@ class Modes(Interface):
             plan = daemon.run("--plan").stdout
             self.assertEqual("issue certificate server" in plan, due, plan)
             self.assertEqual(json.loads(daemon.run("--plan", "--json").stdout)["version"], 1)
+            ahead = json.loads(daemon.run("--plan", "--until", "5y", "--json").stdout)
+            verbs = {step["verb"] for step in ahead["steps"]}
+            self.assertTrue(verbs >= {"issue", "load", "prepare", "announce", "activate"}, verbs)
+            self.assertTrue(ahead["complete"], ahead["error"])
             self.assertEqual((contents(*mine), cluster.reloads()), before)
             daemon.once()
 

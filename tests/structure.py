@@ -24,7 +24,7 @@ LEVELS = [
     "common/csr common/extension common/profile common/policy* common/authority common/observation common/program",
     "daemon/clockstep daemon/repair daemon/leftover daemon/memory daemon/step daemon/health daemon/proof "
     "daemon/issuer daemon/bundle daemon/evidence daemon/emergency daemon/lineage daemon/prospect daemon/rollover "
-    "daemon/due daemon/draft daemon/draftrow daemon/task daemon/plan daemon/historyline daemon/record "
+    "daemon/due daemon/draft daemon/draftrow daemon/task daemon/plan daemon/forecast daemon/timeline daemon/historyline daemon/record "
     "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/notify "
     "daemon/sockets daemon/worker/* "
     "daemon/signer/*",

@@ -6,6 +6,7 @@
  * up this program and never pgcertd, which drops a client that does not take its output.
  */
 #include "common/clock.h"
+#include "common/duration.h"
 #include "common/fdio.h"
 #include "common/nearest.h"
 #include "common/text.h"
@@ -58,9 +59,10 @@ static const Command commands[] = {
          false, true},
 };
 
-enum { OPTION_RUNTIME_DIR = 256, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_RUNTIME_DIR = 256, OPTION_UNTIL, OPTION_HELP, OPTION_VERSION };
 static const struct option options[] = {
         {"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+        {"until", required_argument, NULL, OPTION_UNTIL},
         {"json", no_argument, NULL, CONTROL_JSON},
         {"no-wait", no_argument, NULL, CONTROL_NO_WAIT},
         {"all", no_argument, NULL, CONTROL_ALL},
@@ -76,6 +78,7 @@ typedef struct Request {
         const char *runtime_dir;
         const Command *command;
         unsigned flags;
+        char *until; /* of plan: a span, or NULL */
         char **names;
         size_t n_names;
 } Request;
@@ -126,6 +129,8 @@ static int wrong_option(const char *argument, int unknown, Error *reterr)
                                  "--runtime-dir needs a directory HINT: It is %s "
                                  "where nothing else was configured.",
                                  RUNTIME_DIR);
+        if (unknown == OPTION_UNTIL)
+                return error_set(reterr, EINVAL, "--until needs a time span HINT: For example 1y.");
         if (other)
                 return error_set(
                         reterr, EINVAL,
@@ -133,6 +138,25 @@ static int wrong_option(const char *argument, int unknown, Error *reterr)
                         argument, other);
         return error_set(reterr, EINVAL, "there is no option \"%s\" HINT: See pgcertctl --help.",
                          argument);
+}
+
+/* The span of plan --until goes as its one argument. */
+static int check_until(Request *request, Error *reterr)
+{
+        int64_t span;
+        int r;
+
+        if (!request->until)
+                return 0;
+        if (strcmp(request->command->name, "plan") != 0)
+                return error_set(reterr, EINVAL, "%s takes no --until HINT: See pgcertctl(1).",
+                                 request->command->name);
+        r = duration_parse(request->until, &span, reterr);
+        if (r < 0)
+                return error_prefix(reterr, "--until");
+        request->names = &request->until;
+        request->n_names = 1;
+        return 0;
 }
 
 /* Whether the command takes the options and names that were given. */
@@ -184,6 +208,7 @@ static int help(void)
                "  probe    show what any PostgreSQL serves now; see pgcertctl probe --help\n");
         printf("\n"
                "Options:\n"
+               "  --until SPAN       plan: what happens when, until then\n"
                "  --all              renew: every certificate, instead of names\n"
                "  --rekey            renew: with new keys\n"
                "  --no-wait          renew, adopt, rotate: return when queued\n"
@@ -202,7 +227,7 @@ static int help(void)
 /* 0: ask; 1: all is done, exit with ret_status. */
 static int parse_arguments(int argc, char **argv, Request *ret, int *ret_status, Error *reterr)
 {
-        int option;
+        int option, r;
 
         *ret = (Request){.runtime_dir = RUNTIME_DIR, .command = &commands[0]};
         opterr = 0;
@@ -211,6 +236,8 @@ static int parse_arguments(int argc, char **argv, Request *ret, int *ret_status,
                         return wrong_option(argv[optind - 1], optopt, reterr);
                 if (option == OPTION_RUNTIME_DIR) {
                         ret->runtime_dir = optarg;
+                } else if (option == OPTION_UNTIL) {
+                        ret->until = optarg;
                 } else if (option == OPTION_HELP) {
                         *ret_status = help();
                         return 1;
@@ -227,7 +254,8 @@ static int parse_arguments(int argc, char **argv, Request *ret, int *ret_status,
                 return -EINVAL;
         ret->names = argv + optind;
         ret->n_names = optind < argc ? (size_t)(argc - optind) : 0;
-        return check_usage(ret, reterr);
+        r = check_usage(ret, reterr);
+        return r < 0 ? r : check_until(ret, reterr);
 }
 
 static int connect_to(const char *runtime_dir, int *ret_fd, Error *reterr)
