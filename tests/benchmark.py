@@ -314,6 +314,18 @@ class Costs(Scene):
             f"{ours / 1e6:.2f} million ({ours / floor:.2f} times)", f"{floor / 1e6:.2f} million",
             "3 times", ours <= 3 * floor)
 
+    def test_6_ahead(self):
+        done = harness.run(BUILD / "tests" / "bench_ahead", timeout=600)
+        took = {name: float(value) for name, value in
+                (line.split() for line in done.stdout.splitlines())}
+        ratio_row("plan of 10,000 certificates, beside the sorting of 10,000 dates", took["plan"],
+                  took["sort"], 20)
+        row("plan --until 10y of 100 certificates", milliseconds(took["ahead"]), "none",
+            "20 ms", took["ahead"] <= 0.02, f"{took['rows']:,.0f} steps")
+        row("simulated lives of 20 policies", f"{took['years'] / took['lives']:,.0f} years a second",
+            "none", "67 years a second", took["years"] / took["lives"] >= 4000 / 60,
+            f"{took['years']:,.0f} years, real certificates")
+
 
 def table():
     """Markdown, as the README has it."""

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/extension.h"
 #include "daemon/signer/mint.h"
+#include "daemon/signer/turn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -259,29 +260,47 @@ int casigner_announce(CaSigner *signer, const Policy *policy, size_t index, uint
         return 0;
 }
 
-/* The largest renew_before of its leaves. */
-static int64_t find_renew_most(const Policy *policy, size_t index)
+/* What the signer's rules look at; nothing in it is owned. NULL for none. */
+static ObservedGeneration *as_observed(const Generation *from, ObservedGeneration *to)
 {
-        int64_t most = 0;
-
-        for (size_t i = 0; i < policy->n_certificates; i++)
-                if (policy->certificates[i].authority == &policy->authorities[index] &&
-                    policy->certificates[i].renew_before_usec > most)
-                        most = policy->certificates[i].renew_before_usec;
-        return most;
+        if (!from)
+                return NULL;
+        *to = (ObservedGeneration){
+                .number = from->number,
+                .phase = from->phase,
+                .is_stolen = from->is_stolen,
+                .facts = from->paper->facts,
+                .subject = from->paper->subject,
+                .prepared_usec = from->prepared,
+                .announced_usec = from->announced,
+                .activated_usec = from->activated,
+                .last_leaf_usec = from->last_leaf,
+        };
+        if (from->cross) {
+                to->cross = from->cross->der;
+                to->cross_facts = from->cross->facts;
+        }
+        return to;
 }
 
-/* Rule 4, as far as the signer can judge it: evidence is the plan's. */
+/* Rule 4, as far as the signer judges it. */
 static bool may_activate(const Policy *policy, size_t index, const Generation *current,
                          const Generation *next, int64_t now_usec)
 {
-        int64_t distribute = policy->authorities[index].distribute_usec;
-        int64_t end = current ? current->paper->facts.not_after_usec : INT64_MIN;
+        ObservedGeneration a, b;
 
-        return !current || (next->announced > 0 && now_usec >= next->announced + distribute) ||
-               (now_usec >= end - find_renew_most(policy, index) &&
-                now_usec >= next->prepared + distribute) ||
-               now_usec >= end - distribute - policy->backdate_usec;
+        return now_usec >= turn_activation_at(policy, &policy->authorities[index],
+                                              as_observed(current, &a), as_observed(next, &b),
+                                              now_usec);
+}
+
+static bool may_retire(const Policy *policy, size_t index, const Generation *retiring,
+                       int64_t now_usec)
+{
+        ObservedGeneration observed;
+
+        return now_usec >= turn_retirement_at(policy, &policy->authorities[index],
+                                              as_observed(retiring, &observed));
 }
 
 /* When the next CA is activated by a signer without that rule. */
@@ -352,17 +371,12 @@ int casigner_retire(CaSigner *signer, const Policy *policy, size_t index, uint32
 {
         Authority *authority = authority_of(signer, policy, index);
         Generation *retiring = find_number(authority, generation);
-        int64_t end;
 
         if (!retiring)
                 return 0;
         if (retiring->phase != AUTHORITY_RETIRING)
                 return error_set(reterr, EAGAIN, "generation %" PRIu32 " is in use", generation);
-        end = retiring->paper->facts.not_after_usec;
-        if (retiring->last_leaf < end)
-                end = retiring->last_leaf;
-        if (signer->broken != BREAK_RETIRE_EARLY && !retiring->is_stolen && end != INT64_MIN &&
-            now_usec < end + policy->backdate_usec)
+        if (signer->broken != BREAK_RETIRE_EARLY && !may_retire(policy, index, retiring, now_usec))
                 return error_set(reterr, EAGAIN, "its last leaf has not ended");
         discard(authority, retiring);
         return 1;

@@ -1,7 +1,7 @@
 /*
- * The signer of a simulated life: generations of CAs in memory, made and signed by the real mint,
- * with the rules that the signer enforces by its own clock and ledger, whatever it is asked. Where
- * the simulator is to break a rule, it breaks it here or in what the plan is shown.
+ * The signer of a simulated life: generations of CAs in memory instead of files, made and signed by
+ * the real mint; when they may be activated and retired, the real signer's own rules say (turn.h).
+ * Where the simulator is to break a rule, it breaks it here or in what the plan is shown.
  */
 #pragma once
 
