@@ -17,7 +17,7 @@ enum {
         CERT_SERIAL_MAX = 41,    /* 20 bytes in hex, and the NUL */
         CERT_FINGERPRINT = 32,   /* SHA-256 of the DER */
         CERT_KEY_ID = 20,        /* keyIdentifier; longer ones are cut, shorter ones zero-filled */
-        CERT_CHAIN_MAX = 16,     /* certificates in one file of ours */
+        CERT_CHAIN_MAX = 64,     /* certificates in one file of ours */
         CERT_FILE_MAX = 1 << 20, /* bytes of a file with certificates */
 };
 
