@@ -148,6 +148,7 @@ class Interrupted(Scene):
         self.assertEqual(first.returncode, second.returncode)
         self.assertEqual(len(history(self.daemon, "ca-prepared")), 1)
         wait_until(lambda: self.has("ca-activated"), "it goes on")
+        self.assertEqual(self.daemon.log().count("is going to sign from"), 1, "told once, ahead")
         self.assertEqual(len(history(self.daemon, "ca-prepared")), 1)
 
     def test_the_signer_is_restored_from_before(self):

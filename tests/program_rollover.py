@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import threading
 import time
 
@@ -101,6 +102,36 @@ class Rollover(Scene):
         for number in range(2, 4):
             mine = [event for generation, event in events if generation == number]
             self.assertEqual(mine, ["ca-prepared", "ca-announced", "ca-activated", "ca-retired"])
+
+    def test_an_emergency_costs_nobody_here_a_connection(self):
+        cluster = self.postgres()
+        daemon = self.pgcertd(self.basic_policy(cluster))
+        daemon.start()
+        wait_until(lambda: daemon.status()["health"] == 0, "all is proven")
+        stolen = self.path("stolen")
+        shutil.copytree(daemon.policy["certificates"]["app"]["directory"], stolen)
+        local = f"{self.conninfo(daemon)} port={cluster.port}"
+        thief = local.replace(str(daemon.policy["certificates"]["app"]["directory"]), str(stolen))
+        with Load([local]) as load:
+            # It is told first, and nothing is done; also where the next CA lies prepared.
+            daemon.ctl("rotate", "main")
+            before = daemon.status()["authorities"]["main"]["generations"]
+            told = daemon.ctl("rotate", "main", "--emergency", check=False)
+            self.assertEqual(told.returncode, 1)
+            self.assertRegex(told.stdout, "What breaks: .*\n?.*\nNothing was changed")
+            self.assertEqual(daemon.status()["authorities"]["main"]["generations"], before)
+            done = daemon.ctl("rotate", "main", "--emergency", "--yes")
+            self.assertIn("root G3", done.stdout)
+            daemon.ctl("check")
+        self.assertEqual(load.failures, [], self.story(daemon))
+        self.assertGreater(load.connections, 50)
+        self.assertEqual([g["number"] for g in
+                          daemon.status()["authorities"]["main"]["generations"]], [3])
+        # Whoever has the stolen key, or what it signed, is nobody here any more.
+        self.assertNotEqual(run("psql", thief, "-c", "select 1", check=False).returncode, 0)
+        for name, place in ("server", "ca-cert.pem"), ("app", "root.crt"):
+            directory = daemon.policy["certificates"][name]["directory"]
+            self.assertEqual(pathlib.Path(directory, place).read_text().count("BEGIN"), 1, name)
 
     def story(self, daemon):
         return daemon.log()[-6000:]
