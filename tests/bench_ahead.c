@@ -179,7 +179,7 @@ static void live(void)
         double start = now(), years = 0;
 
         for (uint64_t seed = 1; seed <= LIVES; seed++) {
-                _cleanup_(life_freep) Life *life = chance_case(seed, 20, BREAK_NOTHING, NULL);
+                _cleanup_(life_freep) Life *life = chance_case(seed, 20, BREAK_NOTHING, NULL, NULL);
 
                 assert(life && !life->failure[0]);
                 years += (double)(life->now - LIFE_START) / USEC_PER_YEAR;

@@ -6,11 +6,12 @@
 
 #include <check.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DAY USEC_PER_DAY
 
-enum { SEEDS = 200, SEEDS_A_TEST = 10, SEEDS_OF_A_BREAK = 60 };
+enum { SEEDS = 200, SEEDS_A_TEST = 10, SEEDS_OF_A_BREAK = 60, SEEDS_ON_FILES = 4 };
 
 /* A server and a client that it verifies, of a CA that is followed as late as rule 9 allows. */
 static void simple(Spec *spec)
@@ -246,6 +247,40 @@ START_TEST(nobody_is_let_down)
 }
 END_TEST
 
+/* The same cases with the signer's own files. They are many and small: in memory where there is
+ * such a file system. */
+static void make_directory(char place[64])
+{
+        strcpy(place, "/dev/shm/pgcertd-test-XXXXXX");
+        if (mkdtemp(place))
+                return;
+        strcpy(place, "/tmp/pgcertd-test-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(place));
+}
+
+static void remove_directory(const char *place)
+{
+        char command[100];
+
+        snprintf(command, sizeof command, "rm -rf %s", place);
+        ck_assert_int_eq(system(command), 0);
+}
+
+START_TEST(nor_by_the_signer_on_files)
+{
+        _cleanup_(life_freep) Life *life = begin(BREAK_NOTHING);
+        char place[64];
+
+        make_directory(place);
+        casigner_use_files(life->signer, place);
+        cases[_i](life);
+        remove_directory(place);
+        if (life->failure[0])
+                story_print(&life->story, stderr);
+        ck_assert_str_eq(life->failure, "");
+}
+END_TEST
+
 /* The seconds of the smallest policy that rule 9 accepts: an hour of roll-overs. */
 START_TEST(the_smallest_policy_lives)
 {
@@ -277,13 +312,29 @@ START_TEST(a_life_by_chance)
 {
         for (uint64_t seed = (uint64_t)_i * SEEDS_A_TEST + 1;
              seed <= ((uint64_t)_i + 1) * SEEDS_A_TEST; seed++) {
-                _cleanup_(life_freep) Life *life = chance_case(seed, 20, BREAK_NOTHING, NULL);
+                _cleanup_(life_freep) Life *life = chance_case(seed, 20, BREAK_NOTHING, NULL, NULL);
 
                 ck_assert_msg(life != NULL, "seed %" PRIu64 ": its policy", seed);
                 if (life->failure[0])
                         story_print(&life->story, stderr);
                 ck_assert_msg(!life->failure[0], "seed %" PRIu64 ": %s", seed, life->failure);
         }
+}
+END_TEST
+
+/* A few with the signer's own files: their ledger is read whole at every look. */
+START_TEST(a_life_by_chance_on_files)
+{
+        _cleanup_(life_freep) Life *life = NULL;
+        char place[64];
+
+        make_directory(place);
+        life = chance_case((uint64_t)_i + 1001, 3, BREAK_NOTHING, place, NULL);
+        remove_directory(place);
+        ck_assert_ptr_nonnull(life);
+        if (life->failure[0])
+                story_print(&life->story, stderr);
+        ck_assert_str_eq(life->failure, "");
 }
 END_TEST
 
@@ -315,7 +366,8 @@ START_TEST(a_rule_that_is_broken_is_noticed)
         ck_assert_msg(strstr(life->failure, breaks[_i].says) != NULL, "%s", life->failure);
         for (uint64_t seed = 1; seed <= SEEDS_OF_A_BREAK && breaks[_i].by_chance && !is_caught;
              seed++) {
-                _cleanup_(life_freep) Life *other = chance_case(seed, 20, breaks[_i].broken, NULL);
+                _cleanup_(life_freep) Life *other =
+                        chance_case(seed, 20, breaks[_i].broken, NULL, NULL);
 
                 is_caught = other && other->failure[0];
         }
@@ -330,9 +382,11 @@ static Suite *suite(void)
         TCase *broken = tcase_create("broken");
 
         tcase_add_loop_test(thought, nobody_is_let_down, 0, ELEMENTSOF(cases));
+        tcase_add_loop_test(thought, nor_by_the_signer_on_files, 0, ELEMENTSOF(cases));
         tcase_add_test(thought, the_smallest_policy_lives);
         tcase_add_loop_test(chance, a_life_by_chance, 0, SEEDS / SEEDS_A_TEST);
         tcase_add_loop_test(broken, a_rule_that_is_broken_is_noticed, 0, ELEMENTSOF(breaks));
+        tcase_add_loop_test(chance, a_life_by_chance_on_files, 0, SEEDS_ON_FILES);
         tcase_set_timeout(thought, 60);
         tcase_set_timeout(chance, 120);
         tcase_set_timeout(broken, 120);

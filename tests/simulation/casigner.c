@@ -4,6 +4,7 @@
 #include "common/extension.h"
 #include "daemon/signer/mint.h"
 #include "daemon/signer/turn.h"
+#include "tests/simulation/realsigner.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -34,6 +35,7 @@ typedef struct Authority {
 } Authority;
 
 struct CaSigner {
+        RealSigner *real; /* NULL: it is all in memory */
         Papers *papers;
         Break broken;
         Mint *mint;
@@ -73,6 +75,12 @@ CaSigner *casigner_new(Papers *papers, Break broken)
         return signer;
 }
 
+void casigner_use_files(CaSigner *signer, const char *directory)
+{
+        assert(signer->n == 0 && signer->broken == BREAK_NOTHING);
+        signer->real = realsigner_new(directory);
+}
+
 static void generation_done(Generation *generation)
 {
         mint_issuer_free(generation->issuer);
@@ -86,6 +94,7 @@ CaSigner *casigner_free(CaSigner *signer)
         for (size_t a = 0; a < signer->n; a++)
                 for (size_t g = 0; g < signer->authorities[a].n; g++)
                         generation_done(&signer->authorities[a].generations[g]);
+        realsigner_free(signer->real);
         mint_free(signer->mint);
         free(signer);
         return NULL;
@@ -153,10 +162,38 @@ static void observe_generation(const CaSigner *signer, const Generation *from,
         to->cross_facts = from->cross->facts;
 }
 
+/* What is on disk is among the papers, too. */
+static void keep_der(CaSigner *signer, const uint8_t *der, size_t size, const CertFacts *facts)
+{
+        if (!der || casigner_paper(signer, facts))
+                return;
+        assert(signer->n_made < SIGNER_PAPERS_MAX);
+        signer->made[signer->n_made++] = papers_add(signer->papers, der, size, facts);
+}
+
+static void observe_files(CaSigner *signer, const PolicyAuthority *authority,
+                          ObservedAuthority *ret)
+{
+        int r = realsigner_observe(signer->real, authority, ret, NULL);
+
+        assert(r >= 0);
+        for (size_t i = 0; i < ret->n_generations; i++) {
+                const ObservedGeneration *generation = &ret->generations[i];
+
+                keep_der(signer, generation->der, generation->der_size, &generation->facts);
+                keep_der(signer, generation->cross, generation->cross_size,
+                         &generation->cross_facts);
+        }
+}
+
 void casigner_observe(CaSigner *signer, const Policy *policy, size_t index, ObservedAuthority *ret)
 {
         Authority *authority = authority_of(signer, policy, index);
 
+        if (signer->real) {
+                observe_files(signer, &policy->authorities[index], ret);
+                return;
+        }
         *ret = (ObservedAuthority){.known = true};
         ret->generations = calloc(authority->n + 1, sizeof *ret->generations);
         ret->retired = calloc(OBSERVED_RETIRED_MAX, sizeof *ret->retired);
@@ -212,6 +249,11 @@ int casigner_make(CaSigner *signer, const Policy *policy, size_t index, int64_t 
         Generation *generation;
         int r;
 
+        if (signer->real) {
+                signer->real->now_usec = now_usec;
+                return realsigner_make(signer->real, policy, &policy->authorities[index], now_usec,
+                                       reterr);
+        }
         if (authority->n > 0)
                 return 0;
         r = mint_generation(signer, policy, index, now_usec, &generation, reterr);
@@ -230,6 +272,11 @@ int casigner_prepare(CaSigner *signer, const Policy *policy, size_t index, int64
         _cleanup_(minted_done) Minted minted = {0};
         int r;
 
+        if (signer->real) {
+                signer->real->now_usec = now_usec;
+                return turn_prepare(&signer->real->ca, policy, &policy->authorities[index],
+                                    now_usec, reterr);
+        }
         if (next)
                 return 0;
         r = mint_generation(signer, policy, index, now_usec, &next, reterr);
@@ -252,6 +299,11 @@ int casigner_announce(CaSigner *signer, const Policy *policy, size_t index, uint
 {
         Generation *next = find_number(authority_of(signer, policy, index), generation);
 
+        if (signer->real) {
+                signer->real->now_usec = now_usec;
+                return turn_announce(&signer->real->ca, &policy->authorities[index], generation,
+                                     now_usec, reterr);
+        }
         if (!next)
                 return error_set(reterr, ENOENT, "no generation %" PRIu32, generation);
         /* Once. */
@@ -335,6 +387,11 @@ int casigner_activate(CaSigner *signer, const Policy *policy, size_t index, uint
         Generation *next = find_number(authority, generation);
         Generation *current = find_phase(authority, AUTHORITY_CURRENT);
 
+        if (signer->real) {
+                signer->real->now_usec = now_usec;
+                return turn_activate(&signer->real->ca, policy, &policy->authorities[index],
+                                     generation, now_usec, reterr);
+        }
         if (!next)
                 return error_set(reterr, ENOENT, "no generation %" PRIu32, generation);
         if (next->phase != AUTHORITY_NEXT)
@@ -372,6 +429,11 @@ int casigner_retire(CaSigner *signer, const Policy *policy, size_t index, uint32
         Authority *authority = authority_of(signer, policy, index);
         Generation *retiring = find_number(authority, generation);
 
+        if (signer->real) {
+                signer->real->now_usec = now_usec;
+                return turn_retire(&signer->real->ca, policy, &policy->authorities[index],
+                                   generation, now_usec, reterr);
+        }
         if (!retiring)
                 return 0;
         if (retiring->phase != AUTHORITY_RETIRING)
@@ -390,6 +452,11 @@ int casigner_emergency(CaSigner *signer, const Policy *policy, size_t index, uin
         Generation *next = find_phase(authority, AUTHORITY_NEXT);
         int r;
 
+        if (signer->real) {
+                signer->real->now_usec = now_usec;
+                return turn_emergency(&signer->real->ca, policy, &policy->authorities[index],
+                                      generation, now_usec, reterr);
+        }
         if (!current || current->number != generation)
                 return 0;
         /* Its key lay beside the stolen one. */
@@ -434,6 +501,15 @@ int casigner_issue(CaSigner *signer, const Policy *policy, size_t index, unsigne
         _cleanup_(mint_issuer_freep) MintIssuer *longer = NULL;
         int r;
 
+        if (signer->real) {
+                signer->real->now_usec = now_usec;
+                r = realsigner_issue(signer->real, policy, wanted, keys[key % SIGNER_KEYS],
+                                     now_usec, &minted, reterr);
+                if (r >= 0)
+                        *ret = papers_add_leaf(signer->papers, minted.der, minted.size,
+                                               &minted.facts);
+                return r;
+        }
         if (!current)
                 return error_set(reterr, ENOENT, "no CA yet");
         if (signer->broken == BREAK_NOT_CLAMPED)
@@ -454,6 +530,14 @@ bool casigner_is_clamped(CaSigner *signer, const Policy *policy, size_t index,
         const Generation *current =
                 find_phase(authority_of(signer, policy, index), AUTHORITY_CURRENT);
 
+        if (signer->real) {
+                _cleanup_(authority_done) ObservedAuthority observed = {0};
+                const ObservedGeneration *signs;
+
+                casigner_observe(signer, policy, index, &observed);
+                signs = authority_current(&observed);
+                return signs && leaf->not_after_usec >= signs->facts.not_after_usec;
+        }
         return current && leaf->not_after_usec >= current->paper->facts.not_after_usec;
 }
 

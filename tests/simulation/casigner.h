@@ -26,6 +26,10 @@ typedef enum Break {
 typedef struct CaSigner CaSigner;
 
 CaSigner *casigner_new(Papers *papers, Break broken);
+
+/* Has the real signer's functions do it from now on, with its files below the directory; nothing
+ * was made yet, and no rule is broken. */
+void casigner_use_files(CaSigner *signer, const char *directory);
 CaSigner *casigner_free(CaSigner *signer);
 DEFINE_CLEANUP(CaSigner *, casigner_free);
 

@@ -313,7 +313,7 @@ bool chance_live(Life *life, int64_t until_usec, int64_t scale_usec)
         return !life->failure[0];
 }
 
-Life *chance_case(uint64_t seed, unsigned years, Break broken, FILE *aloud)
+Life *chance_case(uint64_t seed, unsigned years, Break broken, const char *directory, FILE *aloud)
 {
         Dice dice = {.state = seed * UINT64_C(0x2545f4914f6cdd1d) + 1};
         /* Most live for years; the short ones are there for their own sake. */
@@ -339,6 +339,8 @@ Life *chance_case(uint64_t seed, unsigned years, Break broken, FILE *aloud)
         if (!life)
                 return NULL;
         life->story.aloud = aloud;
+        if (directory)
+                casigner_use_files(life->signer, directory);
         for (size_t a = 0; a < spec.n_authorities; a++)
                 if (spec.authorities[a].lifetime > end)
                         end = spec.authorities[a].lifetime;

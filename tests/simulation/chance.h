@@ -23,5 +23,5 @@ bool chance_live(Life *life, int64_t until_usec, int64_t scale_usec);
 
 /* A whole case of a seed: a policy, and a life of at most `years`, shorter where lives are. The
  * life is the caller's, also of one that failed; NULL where a valid policy was refused or a broken
- * one was not. */
-Life *chance_case(uint64_t seed, unsigned years, Break broken, FILE *aloud);
+ * one was not. With a directory, which is to be empty, the signer's own files lie there. */
+Life *chance_case(uint64_t seed, unsigned years, Break broken, const char *directory, FILE *aloud);

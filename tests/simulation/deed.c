@@ -203,7 +203,7 @@ static bool is_worth_it(const Life *life, size_t index, const Version *version)
 {
         const PolicyCertificate *certificate = &life->policy->certificates[index];
         const Disk *disk = &life->site.disks[index];
-        const CertFacts *leaf = &disk->now.leaf->facts;
+        const CertFacts *leaf = disk->exists ? &disk->now.leaf->facts : NULL;
         const MemoryCertificate *memory = &life->memory->certificates[index];
         int64_t now = life_clock(life);
 
