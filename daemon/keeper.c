@@ -38,6 +38,7 @@ struct Keeper {
         size_t n_sources;
         sd_event_source *deadline; /* realtime */
         sd_event_source *retry;    /* boottime: back-off, check_every, requests */
+        sd_event_source *late;     /* the first pass takes long: ready all the same */
         int done_fd;               /* the thread of the pass has finished */
         int clock_fd;              /* readable when the clock was set */
         Work *pass;                /* that runs; NULL for none */
@@ -193,6 +194,7 @@ static void told_ended(Keeper *keeper, WorkMode mode, const char *failure)
         notify_pass_ended();
         tell_state(keeper);
         notify_ready(); /* the first pass did what it could */
+        sd_event_source_set_enabled(keeper->late, SD_EVENT_OFF);
         keeper->ended(keeper->userdata, keeper->number, mode, failure);
 }
 
@@ -436,7 +438,7 @@ static int add_timers(Keeper *keeper)
                 r = sd_event_add_time(keeper->event, &keeper->retry, CLOCK_BOOTTIME, 0,
                                       TIMER_ACCURACY_USEC, on_time, keeper);
         if (r >= 0)
-                r = sd_event_add_time_relative(keeper->event, next_source(keeper), CLOCK_BOOTTIME,
+                r = sd_event_add_time_relative(keeper->event, &keeper->late, CLOCK_BOOTTIME,
                                                READY_LIMIT_USEC, 0, on_late, keeper);
         return r;
 }
@@ -497,6 +499,7 @@ Keeper *keeper_free(Keeper *keeper)
                 sd_event_source_disable_unref(keeper->sources[i]);
         sd_event_source_disable_unref(keeper->deadline);
         sd_event_source_disable_unref(keeper->retry);
+        sd_event_source_disable_unref(keeper->late);
         closep(&keeper->done_fd);
         closep(&keeper->clock_fd);
         requests_done(&keeper->requests);

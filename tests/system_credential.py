@@ -124,7 +124,7 @@ class Credential(machine.Machine):
     def test_a_backup_is_restored(self):
         self.begin()
         before = served()
-        run("tar", "-C", "/var/lib", "-czf", "/root/signer.tar.gz", "pgcertd-signer")
+        run("tar", "-C", "/var/lib", "-czf", "/srv/signer.tar.gz", "pgcertd-signer")
         stop()
         shutil.rmtree(SIGNER_STATE)
         systemctl("start", "pgcertd")
@@ -133,7 +133,7 @@ class Credential(machine.Machine):
         self.assertEqual(list(SIGNER_STATE.glob("ca/main/*.key")), [])  # no other CA is made
         stop()
         shutil.rmtree(SIGNER_STATE)
-        run("tar", "-C", "/var/lib", "-xzf", "/root/signer.tar.gz")
+        run("tar", "-C", "/var/lib", "-xzf", "/srv/signer.tar.gz")
         systemctl("start", "pgcertd")
         self.await_proven()
         self.renew()
