@@ -372,6 +372,65 @@ START_TEST(ends_when_cancelled)
 }
 END_TEST
 
+/* Two generations; then what it is told of their leaves. */
+static uint8_t told_ends;
+static int64_t told_end_usec;
+
+static void tell_two_generations(int fd, Message *message)
+{
+        uint8_t der[] = {1}, key_id[CERT_KEY_ID];
+        ObservedGeneration generations[2] = {
+                {.number = 1, .phase = AUTHORITY_RETIRING, .subject = (char *)"CN=root G1"},
+                {.number = 2, .phase = AUTHORITY_CURRENT, .subject = (char *)"CN=root G2"},
+        };
+        ObservedAuthority authority = {.generations = generations, .n_generations = 2};
+        WireVerb verb;
+        uint64_t tag;
+
+        for (size_t i = 0; i < 2; i++) {
+                generations[i].der = der;
+                generations[i].der_size = sizeof der;
+                generations[i].facts.key_id[0] = (uint8_t)(10 + i);
+        }
+        wire_reply(message, WIRE_AUTHORITY);
+        authority_put(message, &authority);
+        fake_send(fd, message);
+        if (wire_receive(fd, message, clock_boottime() + 5 * USEC_PER_SEC, NULL) < 0 ||
+            wire_get_request(message, &verb, &tag, NULL) < 0)
+                return;
+        wire_get_text(message, POLICY_NAME_MAX);
+        wire_get_u8(message);
+        told_ends = wire_get_u8(message);
+        wire_get_raw(message, key_id, sizeof key_id);
+        told_end_usec = key_id[0] == 10 ? wire_get_i64(message) : 0;
+        wire_reply(message, WIRE_AUTHORITY);
+        authority_put(message, &authority);
+        fake_send(fd, message);
+        wire_receive(fd, message, clock_boottime() + 5 * USEC_PER_SEC, NULL);
+}
+
+/* So that a ledger that was restored from before is found out before anything is retired. */
+START_TEST(tells_the_signer_when_the_leaves_of_each_generation_end)
+{
+        observation->sets[ONE] =
+                (ObservedSet){.state = SET_OURS,
+                              .has_leaf = true,
+                              .digest = {5},
+                              .leaf = {.issuer_key_id = {10}, .not_after_usec = 77 * USEC_PER_SEC}};
+        fake_start(&daemon_worker, "worker-daemon.sock", tell_unchanged);
+        fake_start(&bin_worker, "worker-bin.sock", tell_bin);
+        fake_start(&signer, "signer.sock", tell_two_generations);
+        ck_assert_int_eq(survey_run(&peers, policy, observation, &error), 0);
+        peers_done(&peers);
+        fake_stop(&daemon_worker);
+        fake_stop(&bin_worker);
+        fake_stop(&signer);
+        ck_assert_uint_eq(observation->authorities[0].n_generations, 2);
+        ck_assert_uint_eq(told_ends, 1);
+        ck_assert_int_eq(told_end_usec, 77 * USEC_PER_SEC);
+}
+END_TEST
+
 static Suite *suite(void)
 {
         Suite *suite = suite_create("survey");
@@ -384,6 +443,7 @@ static Suite *suite(void)
                             ELEMENTSOF(lies));
         tcase_add_test(tcase, knows_nothing_of_a_set_that_was_not_told);
         tcase_add_test(tcase, keeps_what_is_unchanged);
+        tcase_add_test(tcase, tells_the_signer_when_the_leaves_of_each_generation_end);
         tcase_add_test(tcase, does_without_anybody);
         tcase_add_test(tcase, ends_when_cancelled);
         suite_add_tcase(suite, tcase);
