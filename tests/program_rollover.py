@@ -103,6 +103,22 @@ class Rollover(Scene):
             mine = [event for generation, event in events if generation == number]
             self.assertEqual(mine, ["ca-prepared", "ca-announced", "ca-activated", "ca-retired"])
 
+    def test_once_goes_as_far_as_time_lets_it(self):
+        cluster = self.postgres()
+        policy = self.basic_policy(cluster)
+        daemon = self.pgcertd(policy)
+        daemon.once()
+        for distribute, subject, last in (("0s", "second", "ca-activated"),
+                                          ("1h", "third", "ca-announced")):
+            policy["authorities"]["main"].update(distribute=distribute, subject={"CN": subject})
+            daemon.write(policy)
+            daemon.once()
+            self.assertEqual([line["event"] for line in history(daemon)
+                              if line["event"].startswith("ca-")][-1], last)
+            before = len(history(daemon))
+            daemon.once()
+            self.assertEqual(len(history(daemon)), before, "nothing was left to do")
+
     def test_an_emergency_costs_nobody_here_a_connection(self):
         cluster = self.postgres()
         daemon = self.pgcertd(self.basic_policy(cluster))
