@@ -379,6 +379,7 @@ int key_parse_locked(const void *data, size_t size, const char *passphrase, Key 
                      Error *reterr)
 {
         _cleanup_(BIO_freep) BIO *bio = NULL;
+        Key *key;
 
         if (size > INT_MAX)
                 return error_set(reterr, EINVAL, "not a private key: %zu bytes", size);
@@ -386,11 +387,12 @@ int key_parse_locked(const void *data, size_t size, const char *passphrase, Key 
         if (!bio)
                 return error_oom(reterr);
         /* Without a callback the last argument is the passphrase, and nobody is asked. */
-        *ret = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)passphrase);
-        if (!*ret)
+        key = PEM_read_bio_PrivateKey(bio, NULL, NULL, (void *)passphrase);
+        if (!key)
                 return crypto_error(reterr, EINVAL,
                                     "cannot read the key with the passphrase that was given");
         ERR_clear_error();
+        *ret = key;
         return 0;
 }
 
