@@ -269,7 +269,7 @@ static void run_publish(Deeds *deeds, const Step *step)
         if (step->verb == STEP_RETRY) {
                 Version version = life->site.disks[step->object].refused;
 
-                draw->is_wanted = true;
+                draw->is_wanted = life->is_retried = true;
                 if (!life->site.has_workers || !version.leaf)
                         certificate_failed(life, step->object, "nothing to try again");
                 else
@@ -322,7 +322,7 @@ static void run_load(Deeds *deeds, const Step *step)
                 return;
         }
         /* After a theft servers are to trust both CAs first, and the new one alone then. */
-        if (life->is_reloaded[c] && !server->refuses && !has_stolen(life))
+        if (life->is_reloaded[c] && !server->refuses && !life->is_retried && !has_stolen(life))
                 life_fail(life, "k%zu is reloaded twice in one pass", c);
         memory->loaded_pid = server->pid;
         memory->loaded_started_sec = server->started_sec;

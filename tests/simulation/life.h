@@ -44,7 +44,10 @@ typedef struct Life {
 
         int64_t well_since;                  /* nothing is down, and every server loads */
         bool is_reloaded[SPEC_CLUSTERS_MAX]; /* in this pass */
-        uint64_t issued_most;                /* leaves: the life ends then; 0 for no limit */
+        /* A generation that was refused was tried again: with the key that it had, whose age may be
+         * over since, so that another leaf follows at once. */
+        bool is_retried;
+        uint64_t issued_most; /* leaves: the life ends then; 0 for no limit */
         uint64_t passes, plans, steps, issued, activations, retirements;
         char failure[LIFE_FAILURE_MAX]; /* "" for none */
 } Life;

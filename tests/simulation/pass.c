@@ -137,6 +137,7 @@ void pass_live(Life *life)
 
         clockstep_look(&life->memory->clock, &reading, life->policy->max_clock_step_usec);
         memset(life->is_reloaded, 0, sizeof life->is_reloaded);
+        life->is_retried = false;
         life->passes++;
         for (unsigned round = 0; !life->failure[0]; round++) {
                 _cleanup_(plan_freep) Plan *plan = NULL;
