@@ -1,6 +1,6 @@
 /*
  * What the signer tells of an authority: the generations of its CA with their certificates, which
- * are public, and where each stands in the roll-over; and its form on the wire. The keys stay with
+ * are public, and where each stands in the rollover; and its form on the wire. The keys stay with
  * the signer. A part of an observation (see observation.h).
  *
  * A generation is made as NEXT and put into every trust bundle; once that was announced for as long

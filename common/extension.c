@@ -19,8 +19,8 @@ X509_EXTENSION *extension_ca(bool is_ca)
 
         if (!constraints)
                 return NULL;
-        /* No pathLenConstraint: in a roll-over a CA signs the next one's cross-certificate, and a
-         * reader that is two roll-overs late walks over two of them. A leaf cannot pass for a CA
+        /* No pathLenConstraint: in a rollover a CA signs the next one's cross-certificate, and a
+         * reader that is two rollovers late walks over two of them. A leaf cannot pass for a CA
          * anyhow, its own extension says so. */
         constraints->ca = is_ca ? 0xff : 0;
         return X509V3_EXT_i2d(NID_basic_constraints, 1, constraints);

@@ -1,5 +1,5 @@
 /*
- * What the sets and clusters show of a roll-over, for every authority, counted in one go over them:
+ * What the sets and clusters show of a rollover, for every authority, counted in one go over them:
  * which readers hold the next generation of a CA and which do not, and what the lives of its leaves
  * have in common. Evidence is what is on disk and what is served; nothing else. Pure.
  *

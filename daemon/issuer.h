@@ -1,7 +1,7 @@
 /*
  * Which authorities can sign now, and whether the signer knows who issued what is published:
  * a CA is made only on a blank slate, and a signer that is behind what readers already hold (its
- * state was restored from before a roll-over) issues nothing. Pure.
+ * state was restored from before a rollover) issues nothing. Pure.
  */
 #pragma once
 

@@ -58,7 +58,7 @@ typedef struct MemoryCluster {
 
 typedef struct MemoryAuthority {
         Attempt attempt;             /* of any of its steps */
-        bool is_rotate_requested;    /* a roll-over was asked for: one try */
+        bool is_rotate_requested;    /* a rollover was asked for: one try */
         uint32_t noticed_activation; /* which generation's was told ahead; 0 for none */
         uint32_t noticed_retirement;
         bool is_emergency_confirmed; /* the current CA's key is stolen, says the user: one try */

@@ -94,7 +94,7 @@ static bool find_cause(const Prospect *prospect, Text *reason)
         const ObservedGeneration *current = prospect->current;
 
         if (prospect->memory->is_rotate_requested)
-                text_add(reason, "a roll-over was asked for");
+                text_add(reason, "a rollover was asked for");
         else if (current->is_imported)
                 text_addf(reason, "%s was taken over: a CA of pgcertd's own is made to follow it",
                           current->subject);

@@ -233,7 +233,7 @@ static void add_authorities(const Report *report, Text *text)
                 }
         }
         begin(text, "authority_next_timestamp_seconds",
-              "When the next step of its roll-over is due.");
+              "When the next step of its rollover is due.");
         for (size_t i = 0; report->plan && i < report->plan->n_authorities; i++) {
                 const PlanAuthority *planned = &report->plan->authorities[i];
 

@@ -34,7 +34,7 @@ static void describe_lateness(const Prospect *prospect, const ProspectStep *step
         *ret_health = judge_lateness(prospect);
         if (*ret_health == HEALTH_OK)
                 return;
-        text_addf(error, "the roll-over of authority %s is late: its CA ends at %s",
+        text_addf(error, "the rollover of authority %s is late: its CA ends at %s",
                   prospect->policy->name, clock_format(prospect->end_usec, at));
         if (step->waits_for.size > 0)
                 text_addf(error, ", and without evidence that they hold the next one are: %s",
@@ -157,12 +157,12 @@ bool rollover_may_rotate(const Policy *policy, const Observation *observation, s
                          authority->problem ? authority->problem : "the signer did not answer");
         else if (next && next->announced_usec != 0)
                 text_addf(why,
-                          "a roll-over of authority %s is under way: %s was announced at %s, and "
+                          "a rollover of authority %s is under way: %s was announced at %s, and "
                           "signs once distribute is over",
                           name, next->subject, clock_format(next->announced_usec, at));
         else if (next)
                 text_addf(why,
-                          "a roll-over of authority %s is under way: %s was made at %s, and is on "
+                          "a rollover of authority %s is under way: %s was made at %s, and is on "
                           "its way into every trust bundle",
                           name, next->subject, clock_format(next->prepared_usec, at));
         else if (!authority_current(authority))

@@ -1,5 +1,5 @@
 /*
- * What an authority's row of a plan says of the roll-over of its CA: the step that is due or comes
+ * What an authority's row of a plan says of the rollover of its CA: the step that is due or comes
  * next (`prospect`), whether it may be done now, how late it is, and whose evidence is missing.
  * Pure.
  */
@@ -26,7 +26,7 @@ typedef struct Rollover {
 int rollover_find(const ProspectInput *input, size_t index, Rollover *ret, Error *reterr);
 void rollover_done(Rollover *rollover);
 
-/* Whether a roll-over may be asked for now; otherwise a sentence: one is under way, or there is no
+/* Whether a rollover may be asked for now; otherwise a sentence: one is under way, or there is no
  * CA to follow. */
 bool rollover_may_rotate(const Policy *policy, const Observation *observation, size_t index,
                          Text *why);

@@ -1,5 +1,5 @@
 /*
- * openssl as the judge of what a roll-over makes: cross-certificates, and each reader against each
+ * openssl as the judge of what a rollover makes: cross-certificates, and each reader against each
  * chain. What is asked of readers is X.509 alone; PostgreSQL and drivers are asked elsewhere.
  */
 #include "tests/signing.h"
@@ -115,7 +115,7 @@ START_TEST(lets_each_reader_verify_what_it_must)
 }
 END_TEST
 
-/* Two roll-overs behind: over both cross-certificates. */
+/* Two rollovers behind: over both cross-certificates. */
 START_TEST(leads_a_reader_over_two_generations)
 {
         make_both(KEY_ECDSA_P256, KEY_ECDSA_P256);

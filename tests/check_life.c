@@ -1,5 +1,5 @@
 /*
- * The roll-over of CAs over simulated years: cases that were thought of, and those of chance. Each
+ * The rollover of CAs over simulated years: cases that were thought of, and those of chance. Each
  * rule is also broken on purpose, to see that somebody notices.
  */
 #include "tests/simulation/chance.h"
@@ -281,7 +281,7 @@ START_TEST(nor_by_the_signer_on_files)
 }
 END_TEST
 
-/* The seconds of the smallest policy that rule 9 accepts: an hour of roll-overs. */
+/* The seconds of the smallest policy that rule 9 accepts: an hour of rollovers. */
 START_TEST(the_smallest_policy_lives)
 {
         _cleanup_(life_freep) Life *life = NULL;

@@ -1,5 +1,5 @@
 /*
- * Readers of a CA that somebody else made: moved with its key by an ordinary roll-over, or without
+ * Readers of a CA that somebody else made: moved with its key by an ordinary rollover, or without
  * it by a first CA that is trusted before it signs. And what a signer that is behind must not do.
  */
 #include "tests/story.h"
@@ -222,7 +222,7 @@ static void name_issuer(World *world)
 
 static void (*const names[])(World *world) = {name_anchor, name_issuer};
 
-/* Restored from a backup of before a roll-over: told, and nothing worse. */
+/* Restored from a backup of before a rollover: told, and nothing worse. */
 START_TEST(a_signer_that_is_behind_does_nothing)
 {
         _cleanup_(world_done) World world;

@@ -78,7 +78,7 @@ static const struct {
         void (*change)(World *world);
         const char *reason; /* NULL: nothing is prepared */
 } causes[] = {
-        {"asked for", ask, "a roll-over was asked for"},
+        {"asked for", ask, "a rollover was asked for"},
         {"subject", want_subject, "another subject than that of CN=root G1"},
         {"same subject", have_subject, NULL},
         {"key", want_key, "a key of type rsa-3072"},

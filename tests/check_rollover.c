@@ -1,5 +1,5 @@
 /*
- * The roll-over of a CA as the plan tells it: the whole story, then each rule with what holds it
+ * The rollover of a CA as the plan tells it: the whole story, then each rule with what holds it
  * up, what ends the waiting, and what is told of it.
  */
 #include "tests/story.h"

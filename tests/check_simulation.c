@@ -26,7 +26,7 @@ static unsigned live(World *world, int64_t end)
                 int64_t next;
 
                 ck_assert_uint_lt(wake_ups++, WAKE_UPS_MAX);
-                /* A roll-over takes its steps one pass after the other. */
+                /* A rollover takes its steps one pass after the other. */
                 for (unsigned passes = 0; after->n_steps > 0; passes++) {
                         ck_assert_uint_lt(passes, PASSES_MAX);
                         world_apply(world, after);

@@ -1,5 +1,5 @@
 /*
- * The turns of a roll-over at given times: what is refused before its time, what is on disk and in
+ * The turns of a rollover at given times: what is refused before its time, what is on disk and in
  * the ledger after it. Chains are judged in check_cross.
  */
 #include "tests/turning.h"
@@ -334,7 +334,7 @@ START_TEST(makes_the_first_one_as_next_where_readers_trust_others)
 }
 END_TEST
 
-/* What a version without a roll-over has written. */
+/* What a version without a rollover has written. */
 START_TEST(goes_on_from_a_state_without_marks)
 {
         make_ca();

@@ -1,5 +1,5 @@
 /*
- * The signer killed at each of its changes to disk in each turn of a roll-over, and started again:
+ * The signer killed at each of its changes to disk in each turn of a rollover, and started again:
  * what it had told is still so, and asked again it finishes.
  */
 #include "tests/signer_client.h"

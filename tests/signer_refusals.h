@@ -102,7 +102,7 @@ static void ask_worker_verb(void)
         wire_put_text(message, "server-ed25519");
 }
 
-/* The turns of a roll-over. */
+/* The turns of a rollover. */
 static void ask_turn(WireVerb verb, uint64_t with_tag, const char *name)
 {
         wire_request(message, verb, with_tag);

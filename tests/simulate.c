@@ -98,7 +98,7 @@ int main(int argc, char *argv[])
         for (unsigned i = 0; i < wish.policies; i++)
                 failed += !live(&wish, wish.seed + i, &sum);
         printf("%u policies, %.0f years: %" PRIu64 " passes, %" PRIu64 " leaves, %" PRIu64
-               " roll-overs, %" PRIu64 " verifications; %u failed\n",
+               " rollovers, %" PRIu64 " verifications; %u failed\n",
                wish.policies, sum.years, sum.passes, sum.issued, sum.activations, sum.verified,
                failed);
         return failed ? 1 : 0;

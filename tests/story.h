@@ -1,5 +1,5 @@
 /*
- * Stories of a roll-over in the small world: what the plan tells, carried out step by step.
+ * Stories of a rollover in the small world: what the plan tells, carried out step by step.
  */
 #pragma once
 

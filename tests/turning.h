@@ -1,5 +1,5 @@
 /*
- * For unit tests of roll-overs: the turns at the test's time, and what is on disk and in the ledger
+ * For unit tests of rollovers: the turns at the test's time, and what is on disk and in the ledger
  * after them.
  */
 #pragma once

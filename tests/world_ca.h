@@ -1,5 +1,5 @@
 /*
- * The CAs of the small world: their generations, and the steps of a roll-over, as the signer would
+ * The CAs of the small world: their generations, and the steps of a rollover, as the signer would
  * carry them out.
  */
 #pragma once

@@ -177,7 +177,7 @@ static int next_number(const Ca *ca, const CaView *view, const char *authority, 
 }
 
 /* A reader that has the old CA alone cannot verify without it, but all the others can: better a
- * roll-over without a cross-certificate than none. */
+ * rollover without a cross-certificate than none. */
 static int make_cross(const Ca *ca, const MintIssuer *issuer, int64_t backdate_usec, Made *made,
                       Error *reterr)
 {

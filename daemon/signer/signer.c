@@ -2,7 +2,7 @@
  * pgcertd-signer: holds the keys of the CAs and turns (certificate name, CSR) into a certificate as
  * its own reading of the policy has it. It answers a few requests and nothing else, it signs no
  * bytes that it is handed, and whoever asks can only get what the policy grants already, and no
- * step of a roll-over before its time.
+ * step of a rollover before its time.
  */
 #include "common/clock.h"
 #include "common/events.h"
@@ -170,7 +170,7 @@ static int handle_authority(void *userdata, int fd, uint64_t tag, Message *messa
         return r;
 }
 
-/* A step of a roll-over: what is asked, and how it is told. An emergency is told loudly, for the
+/* A step of a rollover: what is asked, and how it is told. An emergency is told loudly, for the
  * signer may have been asked by somebody who took pgcertd over. */
 typedef struct Turn {
         WireVerb verb;

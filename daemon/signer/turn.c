@@ -228,7 +228,7 @@ int64_t turn_retirement_at(const Policy *policy, const PolicyAuthority *authorit
         if (!generation->is_incomplete && generation->last_leaf_usec < end)
                 end = generation->last_leaf_usec;
         end = end == INT64_MIN ? INT64_MIN : usec_add(end, policy->backdate_usec);
-        /* Where two roll-overs came soon after each other, it still leads the readers of the one
+        /* Where two rollovers came soon after each other, it still leads the readers of the one
          * before to the one that signs. */
         if (generation->cross && generation->cross_facts.not_after_usec > end)
                 end = generation->cross_facts.not_after_usec;

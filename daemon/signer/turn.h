@@ -1,5 +1,5 @@
 /*
- * The turns of a roll-over, by which one generation of a CA follows another: prepare, announce,
+ * The turns of a rollover, by which one generation of a CA follows another: prepare, announce,
  * activate, retire, and emergency where a key was stolen. Each is idempotent, is in the ledger and
  * on disk before it is answered, and is refused before this machine's clock and the ledger allow
  * it, whatever is asked: pgcertd knows which readers have what, the signer knows how long it is at

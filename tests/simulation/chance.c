@@ -55,14 +55,14 @@ static void excuse_all(Life *life, int64_t until_usec)
                 readers_excuse(&life->readers, a, until_usec);
 }
 
-/* The next outage may not come before the roll-over has made up for this one. */
+/* The next outage may not come before the rollover has made up for this one. */
 static void be_quiet(Chance *chance, int64_t until_usec)
 {
         chance->quiet_until = until_usec + most(chance->life->policy, false) / 2 +
                               backoff_most(chance->life->policy);
 }
 
-/* A roll-over that begins while something is missing. */
+/* A rollover that begins while something is missing. */
 static void rotate_now_and_then(Life *life)
 {
         if (dice_chance(&life->dice, 30))

@@ -1,6 +1,6 @@
 /*
  * What happens to a simulated life by chance: outages, restarts, refusals, kills, clock steps,
- * requests, roll-overs, emergencies and other policies. What the property is promised for is judged
+ * requests, rollovers, emergencies and other policies. What the property is promised for is judged
  * throughout: outages up to what the policy allows, one at a time. What is beyond (a longer outage,
  * a stolen key) is judged apart: the readers are asked again when it is over.
  */

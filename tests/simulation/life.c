@@ -199,7 +199,7 @@ void life_request(Life *life, size_t certificate, bool rekey)
 void life_rotate(Life *life, size_t authority)
 {
         life->memory->authorities[authority].is_rotate_requested = true;
-        story_tell(&life->story, true, life->now, "a%zu: a roll-over is asked for", authority);
+        story_tell(&life->story, true, life->now, "a%zu: a rollover is asked for", authority);
         wake_now(life);
 }
 

@@ -1,5 +1,5 @@
 /*
- * Who verifies what in a simulated life: the property of the roll-over. Every reader whose bundle
+ * Who verifies what in a simulated life: the property of the rollover. Every reader whose bundle
  * is at most `distribute` old verifies every published certificate, in both directions, and so does
  * a holder of a copy that old; a reader that is later still verifies servers, through the
  * cross-certificate, until its CA's own end.
