@@ -106,6 +106,40 @@ static void check_files(PolicyDraft *draft, const PolicyCertificate *certificate
         }
 }
 
+/* A key that its group may read is for readers that do not mind: a pooler, a driver other than
+ * libpq. */
+static void check_mode(PolicyDraft *draft, const PolicyCertificate *certificate, YamlNode *node)
+{
+        YamlNode *mode = yamlnode_find(node, "mode");
+
+        if (mode && !mode->is_told && (certificate->mode & S_IRGRP) &&
+            !yamlnode_find(node, "group"))
+                policydraft_refuse(draft, mode,
+                                   "%s lets a group read the key, but none is named. HINT: Write "
+                                   "group, or 0600.",
+                                   mode->text);
+}
+
+/* The reader of the key is PostgreSQL or libpq, here for the certificate of a cluster's key. */
+static void check_reader(PolicyDraft *draft, const PolicyCluster *cluster,
+                         const PolicyCertificate *certificate)
+{
+        YamlNode *mode;
+
+        if (!certificate || !(certificate->mode & S_IRGRP))
+                return;
+        mode = yamlnode_find(policydraft_node(draft, POLICY_CERTIFICATES,
+                                              (size_t)(certificate - draft->policy->certificates)),
+                             "mode");
+        if (mode && !mode->is_told)
+                policydraft_refuse(draft, mode,
+                                   "%s lets the group read the key, and cluster %s uses it: "
+                                   "PostgreSQL and libpq refuse such a key unless root owns it, "
+                                   "and no program of pgcertd is root. HINT: Write 0600, and give "
+                                   "the other reader a certificate of its own.",
+                                   mode->text, cluster->name);
+}
+
 static void check_certificate(PolicyDraft *draft, const PolicyCertificate *certificate,
                               YamlNode *node)
 {
@@ -116,6 +150,7 @@ static void check_certificate(PolicyDraft *draft, const PolicyCertificate *certi
         else if (use && !use->is_told)
                 check_client(draft, node);
         check_files(draft, certificate, node);
+        check_mode(draft, certificate, node);
 }
 
 /* Warnings alone: what is on this machine now may be otherwise when the policy is used, and each
@@ -155,4 +190,11 @@ void policycheck_objects(PolicyDraft *draft)
         for (size_t i = 0; i < policy->n_clusters; i++)
                 check_cluster(draft, &policy->clusters[i],
                               policydraft_node(draft, POLICY_CLUSTERS, i));
+        for (size_t i = 0; i < policy->n_clusters; i++) {
+                const PolicyCluster *cluster = &policy->clusters[i];
+
+                check_reader(draft, cluster, cluster->certificate);
+                for (size_t j = 0; j < cluster->n_as; j++)
+                        check_reader(draft, cluster, cluster->as[j]);
+        }
 }

@@ -248,13 +248,14 @@ void policyvalue_read_mode(PolicyDraft *draft, const PolicyKey *key, YamlNode *n
                 return;
         }
         mode = strtoul(node->text, NULL, 8);
-        if (mode & 077)
+        /* Whether the group may read it is judged once it is known who reads it. */
+        if (mode & 037)
                 policydraft_refuse(draft, node,
                                    "%s lets others than the owner at the key: PostgreSQL and libpq "
                                    "refuse such a key unless root owns it. HINT: Write 0600 or "
                                    "0400.",
                                    node->text);
-        else if (mode != 0600 && mode != 0400)
+        else if ((mode & 0700) != 0600 && (mode & 0700) != 0400)
                 policydraft_refuse(draft, node,
                                    "%s is no mode for a key: its owner must be able to read it and "
                                    "no one executes it. HINT: Write 0600 or 0400.",

@@ -153,7 +153,24 @@ START_TEST(judges_a_key_s_mode_as_postgresql_does)
                 struct stat stat = {.st_uid = table[i].uid, .st_mode = S_IFREG | table[i].mode};
                 bool passes = geteuid() == 0 ? table[i].passes_for_root : table[i].passes;
 
-                ck_assert_int_eq(preflight_key_mode(&stat, "k", NULL), passes ? 0 : -EPERM);
+                ck_assert_int_eq(preflight_key_mode(&stat, 0600, "k", NULL), passes ? 0 : -EPERM);
+        }
+}
+END_TEST
+
+START_TEST(lets_a_group_read_a_key_where_the_policy_does)
+{
+        static const struct {
+                mode_t mode;
+                bool passes;
+        } table[] = {{0640, true},  {0440, true},  {0600, true},
+                     {0660, false}, {0650, false}, {0644, false}};
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+                struct stat stat = {.st_uid = 123, .st_mode = S_IFREG | table[i].mode};
+
+                ck_assert_int_eq(preflight_key_mode(&stat, 0640, "k", NULL),
+                                 table[i].passes ? 0 : -EPERM);
         }
 }
 END_TEST
@@ -193,6 +210,7 @@ static Suite *suite(void)
         tcase_add_loop_test(c, refuses_the_other_purpose, 0, 2);
         tcase_add_test(c, sees_an_acl_by_its_mask);
         tcase_add_test(c, judges_a_key_s_mode_as_postgresql_does);
+        tcase_add_test(c, lets_a_group_read_a_key_where_the_policy_does);
         tcase_add_test(c, wants_a_server_s_key_to_be_its_own);
         tcase_add_test(c, wants_to_open_and_search_as_the_reader);
         suite_add_tcase(s, c);

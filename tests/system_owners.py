@@ -1,6 +1,7 @@
 """Several owners on one machine, each with its own worker; one of them hostile."""
 
 import contextlib
+import grp
 import os
 import pathlib
 import pwd
@@ -49,7 +50,8 @@ class Owners(machine.Machine):
     def tearDown(self):
         super().tearDown()
         self.reset()
-        machine.shutil.rmtree("/srv/billing/tls", ignore_errors=True)
+        for name in ("tls", "pooler"):
+            machine.shutil.rmtree(f"/srv/billing/{name}", ignore_errors=True)
 
     def three(self):
         value = policy(clients=["app"])
@@ -71,6 +73,29 @@ class Owners(machine.Machine):
                             ("app", machine.SSL / "server.key"),
                             ("pgcertd", "/srv/billing/tls/postgresql.key")):
             self.assertNotEqual(as_user(other, "cat", path, check=False).returncode, 0, (other, path))
+
+    def test_a_key_may_be_its_groups_where_no_cluster_uses_it(self):
+        """For a pooler, say: PostgreSQL and libpq themselves refuse a key that its group may read."""
+        run("groupadd", "--system", "poolers")
+        for member in self.users:
+            run("usermod", "-aG", "poolers", member)
+        value = self.three()
+        value["certificates"]["pooler"] = {
+            **client("billing", directory="/srv/billing/pooler"), "group": "poolers",
+            "mode": "0640"}
+        machine.write_policy(value)
+        self.enable("app", "billing")
+        self.await_proven()
+        key = pathlib.Path("/srv/billing/pooler/postgresql.key")
+        self.assertEqual(mode_and_owner(key.parent / "current/postgresql.key"), "640 billing")
+        self.assertEqual(key.stat().st_gid, grp.getgrnam("poolers").gr_gid)
+        self.assertIn("PRIVATE KEY", as_user("app", "cat", key).stdout)
+        self.assertNotEqual(as_user("postgres", "cat", key, check=False).returncode, 0)
+        value["clusters"]["main"]["verify"]["as"].append("pooler")
+        machine.write_policy(value)
+        done = run("pgcertd", "--check", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"pooler\.mode: 0640 .*libpq refuse.*HINT: ")
 
     def test_each_login_is_made_by_the_worker_of_its_owner(self):
         sql("alter system set log_connections = on")

@@ -31,10 +31,11 @@ static void files_done(Files *files)
 }
 
 /* PostgreSQL and libpq agree: a key of root's may be read by its group, any other by its owner
- * alone. An ACL shows its mask as the group's bits, so it is seen here as they see it. */
-int preflight_key_mode(const struct stat *stat, const char *name, Error *reterr)
+ * alone. An ACL shows its mask as the group's bits, so it is seen here as they see it. Where the
+ * policy has the group read it, its readers are others. */
+int preflight_key_mode(const struct stat *stat, mode_t wanted, const char *name, Error *reterr)
 {
-        bool is_strict = stat->st_uid != 0 || stat->st_uid == geteuid();
+        bool is_strict = (stat->st_uid != 0 || stat->st_uid == geteuid()) && !(wanted & S_IRGRP);
         mode_t banned = is_strict ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO;
 
         if ((stat->st_mode & banned) == 0)
@@ -242,7 +243,7 @@ int preflight_check(const PolicyCertificate *certificate, int generation_fd, int
         if (r == 0 && certificate->use == POLICY_SERVER)
                 r = check_key_owner(key, key_name, reterr);
         if (r == 0)
-                r = preflight_key_mode(key, key_name, reterr);
+                r = preflight_key_mode(key, certificate->mode, key_name, reterr);
         if (r == 0)
                 r = check_path(certificate->directory, reterr);
         if (r == 0)

@@ -20,4 +20,4 @@ int preflight_check(const PolicyCertificate *certificate, int generation_fd, int
                     CertFacts *ret_leaf, Error *reterr);
 
 /* The key file's rule alone, on what stat says; for observation too. */
-int preflight_key_mode(const struct stat *stat, const char *name, Error *reterr);
+int preflight_key_mode(const struct stat *stat, mode_t wanted, const char *name, Error *reterr);
