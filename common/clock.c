@@ -3,8 +3,12 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/timex.h>
 #include <time.h>
+
+#define STAMP "/run/systemd/timesync/synchronized"
+#define STAMP_AGE_MAX (2 * 2048 * USEC_PER_SEC)
 
 static int64_t clock_read(clockid_t id)
 {
@@ -25,12 +29,25 @@ int64_t clock_boottime(void)
         return clock_read(CLOCK_BOOTTIME);
 }
 
-bool clock_is_synchronised(void)
+ClockSync clock_judge_stamp(int64_t touched_usec, int64_t now_usec)
+{
+        int64_t age = usec_add(now_usec, -touched_usec);
+
+        return age >= -USEC_PER_SEC && age <= STAMP_AGE_MAX ? CLOCK_SYNCHRONISED
+                                                            : CLOCK_UNSYNCHRONISED;
+}
+
+ClockSync clock_synchronisation(void)
 {
         struct timex timex = {0};
+        struct stat stamp;
+        int state = adjtimex(&timex);
 
-        /* Where the call is not allowed (-1), nothing is known against the clock. */
-        return adjtimex(&timex) != TIME_ERROR;
+        if (state >= 0)
+                return state == TIME_ERROR ? CLOCK_UNSYNCHRONISED : CLOCK_SYNCHRONISED;
+        if (stat(STAMP, &stamp) < 0)
+                return CLOCK_SYNC_UNKNOWN;
+        return clock_judge_stamp((int64_t)stamp.st_mtim.tv_sec * USEC_PER_SEC, clock_realtime());
 }
 
 const char *clock_format(int64_t realtime_usec, char buffer[CLOCK_TEXT_MAX])

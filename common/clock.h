@@ -23,8 +23,20 @@ enum { CLOCK_TEXT_MAX = 40 };
 int64_t clock_realtime(void);
 int64_t clock_boottime(void);
 
-/* Whether the kernel says that the clock is synchronised (adjtimex). A hint, never a reason. */
-bool clock_is_synchronised(void);
+/* Whether somebody sees to it that the clock is right. A hint, never a reason. */
+typedef enum ClockSync {
+        CLOCK_UNSYNCHRONISED,
+        CLOCK_SYNCHRONISED,
+        CLOCK_SYNC_UNKNOWN, /* nobody can be asked */
+} ClockSync;
+
+/* What the kernel says (adjtimex(2)). Where it may not be asked, as in a unit with ProtectClock=,
+ * what systemd-timesyncd left behind: see clock_judge_stamp(). */
+ClockSync clock_synchronisation(void);
+
+/* timesyncd touches its stamp whenever it has set or steered the clock, at least every 2048 s. A
+ * step by anybody else makes the stamp old, or one of the future. Both are realtime. */
+ClockSync clock_judge_stamp(int64_t touched_usec, int64_t now_usec);
 
 /* Writes an instant as RFC 3339 in UTC, seconds rounded down: 2026-01-31T12:00:00Z. "never" for
  * USEC_INFINITY. Returns buffer. */

@@ -331,6 +331,6 @@ void findings_make(const Report *report, Findings *ret)
                 find_leftovers(report, ret);
         if (report->policy && report->memory && report->memory->clock.is_doubted)
                 find_doubt(report, ret);
-        else if (!report->clock_synchronised)
+        else if (report->clock_sync == CLOCK_UNSYNCHRONISED)
                 add(ret, &clock, NULL, &clock_advice, NULL);
 }

@@ -21,7 +21,7 @@ static void look_at_clock(Work *work, const PlanInput *input)
 {
         ClockReading reading = {.now_usec = input->now_usec,
                                 .boot_usec = input->boot_usec,
-                                .is_synchronised = clock_is_synchronised()};
+                                .is_synchronised = clock_synchronisation() == CLOCK_SYNCHRONISED};
 
         clockstep_look(&work->memory->clock, &reading, work->input.policy->max_clock_step_usec);
 }

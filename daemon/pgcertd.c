@@ -334,9 +334,9 @@ static int run_loop(State *state, sd_event *event, Error *reterr)
         log_event(LOG_NOTICE, EVENT_STARTED, NULL,
                   "pgcertd " PGCERTD_VERSION " keeps %zu certificates of %s",
                   state->policy->n_certificates, state->policy->file);
-        if (!clock_is_synchronised())
+        if (clock_synchronisation() == CLOCK_UNSYNCHRONISED)
                 log_event(LOG_NOTICE, EVENT_CLOCK_UNSYNCHRONISED, NULL,
-                          "the kernel says that the clock is not synchronised");
+                          "the clock is not synchronised");
         r = sd_event_loop(event);
         return r < 0 ? error_set(reterr, -r, "the event loop failed: %s", strerror(-r)) : 0;
 }

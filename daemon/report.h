@@ -25,7 +25,7 @@ typedef struct Report {
         int64_t pass_usec;               /* when the last pass ended; 0: none yet */
         const char *policy_error;        /* NULL, or why the files on disk are not in force */
         int64_t policy_error_since_usec; /* and since when */
-        bool clock_synchronised;
+        ClockSync clock_sync;
 } Report;
 
 /* The health that the answer tells, and pgcertctl's exit status: the plan's, HEALTH_UNKNOWN before

@@ -167,7 +167,10 @@ static void add_status(const Report *report, Json *json)
         add_next(report, json);
         add_time(json, "looked_at", report->pass_usec ? report->pass_usec : USEC_INFINITY);
         add_policy_error(report, json);
-        json_boolean(json, "clock_synchronised", report->clock_synchronised);
+        if (report->clock_sync == CLOCK_SYNC_UNKNOWN)
+                json_null(json, "clock_synchronised");
+        else
+                json_boolean(json, "clock_synchronised", report->clock_sync == CLOCK_SYNCHRONISED);
 }
 
 void report_status_json(const Report *report, Text *text)

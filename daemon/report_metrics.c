@@ -47,8 +47,10 @@ static void add_general(const Report *report, Text *text)
             report->policy ? seconds(report->policy->check_every_usec) : 0);
         begin(text, "policy_valid", "Whether the policy on disk is in force.");
         add(text, "policy_valid", !report->policy_error);
-        begin(text, "clock_synchronised", "Whether the kernel says so; a hint.");
-        add(text, "clock_synchronised", report->clock_synchronised);
+        if (report->clock_sync != CLOCK_SYNC_UNKNOWN) {
+                begin(text, "clock_synchronised", "A hint; left out where nobody can be asked.");
+                add(text, "clock_synchronised", report->clock_sync == CLOCK_SYNCHRONISED);
+        }
         begin(text, "clock_trusted", "0 after a step that is not believed: nothing is issued.");
         add(text, "clock_trusted", !report->memory || !report->memory->clock.is_doubted);
         if (!report->plan || report->plan->next_what_usec == USEC_INFINITY)

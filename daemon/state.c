@@ -162,6 +162,6 @@ void state_report(const State *state, Report *ret)
                 .pass_usec = state->pass_usec,
                 .policy_error = state->policy_error,
                 .policy_error_since_usec = state->policy_error_since_usec,
-                .clock_synchronised = clock_is_synchronised(),
+                .clock_sync = clock_synchronisation(),
         };
 }

@@ -74,10 +74,30 @@ END_TEST
 
 START_TEST(asks_whether_the_clock_is_synchronised)
 {
-        /* Either answer is right; it must not fail. */
-        bool is_synchronised = clock_is_synchronised();
+        /* Any answer is right; it must not fail. */
+        ck_assert_int_le(clock_synchronisation(), CLOCK_SYNC_UNKNOWN);
+}
+END_TEST
 
-        ck_assert(is_synchronised || !is_synchronised);
+START_TEST(believes_a_stamp_that_is_fresh)
+{
+        static const struct {
+                int64_t age_sec;
+                ClockSync expected;
+        } table[] = {
+                {0, CLOCK_SYNCHRONISED},
+                {2048, CLOCK_SYNCHRONISED},
+                {4096, CLOCK_SYNCHRONISED},
+                {4097, CLOCK_UNSYNCHRONISED},   /* nobody steers it any more, */
+                {86400, CLOCK_UNSYNCHRONISED},  /* or it was set forward by hand, */
+                {-86400, CLOCK_UNSYNCHRONISED}, /* or back */
+                {-1, CLOCK_SYNCHRONISED},       /* within the file system's second */
+        };
+        const int64_t now = INT64_C(1796212800) * USEC_PER_SEC;
+
+        for (size_t i = 0; i < ELEMENTSOF(table); i++)
+                ck_assert_int_eq(clock_judge_stamp(now - table[i].age_sec * USEC_PER_SEC, now),
+                                 table[i].expected);
 }
 END_TEST
 
@@ -91,6 +111,7 @@ static Suite *suite(void)
         tcase_add_test(tcase, adds_within_the_range);
         tcase_add_test(tcase, goes_forward);
         tcase_add_test(tcase, asks_whether_the_clock_is_synchronised);
+        tcase_add_test(tcase, believes_a_stamp_that_is_fresh);
         suite_add_tcase(suite, tcase);
         return suite;
 }

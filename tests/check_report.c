@@ -258,7 +258,7 @@ START_TEST(fits_80_columns_and_is_harmless)
                         scene.observed_cluster.served.outcome = HANDSHAKE_REFUSED;
                         scene.memory_cluster.unusable = (char *)"cannot log in";
                         scene.report.policy_error = nasty[i];
-                        scene.report.clock_synchronised = false;
+                        scene.report.clock_sync = CLOCK_UNSYNCHRONISED;
                         scene.plan.steps = scene.steps;
                         scene.plan.n_steps = 2;
                         scene.steps[1].reason = (char *)nasty[i];

@@ -152,7 +152,7 @@ _unused_ static void set_scene(Scene *scene)
                 .plan = &scene->plan,
                 .now_usec = NOW,
                 .pass_usec = NOW - USEC_PER_SEC,
-                .clock_synchronised = true,
+                .clock_sync = CLOCK_SYNCHRONISED,
         };
 }
 
