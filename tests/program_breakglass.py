@@ -1,4 +1,6 @@
-"""Promise 8: without pgcertd, the commands of pgcertd(8) renew a certificate with openssl alone."""
+"""Promise 8: without pgcertd, the commands of pgcertd(8) renew a certificate with openssl alone.
+
+Here as the user that pgcertd was started as; system_credential.py has the installed service."""
 
 import os
 import re
@@ -31,10 +33,9 @@ class BreakGlass(Scene):
 
         commands = page_commands()
         self.assertIn("openssl x509 -req", commands)
-        scratch = self.path("scratch")
-        scratch.mkdir()
-        for shown, here in (("/tmp", str(scratch)), ("/etc/postgresql/ssl", server["directory"]),
-                            ("/var/lib/pgcertd", str(daemon.state)),
+        for shown, here in (("/etc/postgresql/ssl", server["directory"]),
+                            ("/var/lib/pgcertd-signer", f"{daemon.state}/signer"),
+                            ("as='runuser -u postgres --'", "as="),
                             ("psql ", f"psql -X -h {cluster.directory} -p {cluster.port} "
                              f"-U {harness.ME} postgres ")):
             self.assertIn(shown, commands)

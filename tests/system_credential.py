@@ -1,4 +1,5 @@
-"""The CA keys at rest: a passphrase from a credential, its change, a backup and its restoration."""
+"""The CA keys at rest: a passphrase from a credential, its change, a backup and its restoration; and
+in the hands of root, who renews a certificate without pgcertd."""
 
 import os
 import pathlib
@@ -6,6 +7,8 @@ import re
 import shutil
 
 import machine
+from harness import wait_until
+from program_breakglass import page_commands
 from machine import SIGNER_STATE, policy, run, served, systemctl, write_policy
 
 SECRET = pathlib.Path("/etc/pgcertd/ca-passphrase")
@@ -101,8 +104,8 @@ class Credential(machine.Machine):
 
     def test_plain_keys_are_encrypted_by_the_same_command(self):
         self.begin()
-        self.secret(SECRET, "unused")
-        self.secret(SECRET.with_name("ca-passphrase.new"), "the secret")
+        SECRET.unlink(missing_ok=True)
+        self.secret(SECRET.with_name("ca-passphrase.new"), "the secret\nof one line")
         stop()
         run("sh", "-c", change_command())
         SECRET.with_name("ca-passphrase.new").rename(SECRET)
@@ -111,6 +114,64 @@ class Credential(machine.Machine):
         systemctl("start", "pgcertd")
         self.await_proven()
         self.renew()
+
+    def test_an_interrupted_change_of_the_passphrase_is_finished_by_the_same_command(self):
+        self.secret(SECRET, "first secret")
+        self.begin(f"LoadCredential=ca-passphrase:{SECRET}")
+        new = SECRET.with_name("ca-passphrase.new")
+        self.secret(new, "second secret")
+        stop()
+        first = self.key()
+        second = first.with_name("G2.key")  # as after a rollover; it is gone again below
+        shutil.copy2(first, second)
+        shutil.chown(second, "pgcertd-signer", "pgcertd-signer")
+        self.assertIn("\nsync\n", change_command())
+        interrupted = change_command().replace("\nsync\n", "\nexit 7\n", 1)
+        before = first.read_bytes()
+        self.assertEqual(run("sh", "-c", interrupted, check=False).returncode, 7)
+        self.assertEqual((first.read_bytes(), second.read_bytes()), (before, before))
+        interrupted = change_command().replace("mv $new ${new%.new}", "mv $new ${new%.new}; exit 7")
+        self.assertEqual(run("sh", "-c", interrupted, check=False).returncode, 7)
+        between = first.read_bytes()
+        self.assertNotEqual(between, before)
+        self.assertEqual(second.read_bytes(), before)
+        run("sh", "-c", change_command())
+        self.assertEqual(first.read_bytes(), between, "passed over")
+        run("openssl", "pkey", "-in", second, "-passin", "pass:second secret", "-noout")
+        self.assertEqual(list(first.parent.glob("*.new")), [])
+        second.unlink()
+        new.rename(SECRET)
+        systemctl("start", "pgcertd")
+        self.await_proven()
+        self.renew()
+
+    def break_glass(self, commands):
+        """What pgcertd(8) says, as root, with nothing changed in it but what the caller did."""
+        before = served()
+        stop()
+        run("bash", "-eu", "-c", commands)
+        wait_until(lambda: served() not in (None, before), "the new leaf")
+        link = machine.SSL / "server.crt"
+        self.assertEqual(machine.leaf()["sha256"], served())
+        self.assertFalse(link.is_symlink())
+        self.assertEqual((link.owner(), os.stat(link).st_mode & 0o7777), ("postgres", 0o644))
+        link.unlink()
+        systemctl("start", "pgcertd")
+        self.await_proven()
+        self.assertTrue(link.is_symlink())
+        self.assertEqual(machine.leaf()["sha256"], served())
+
+    def test_the_manual_renews_with_openssl_alone(self):
+        self.begin()
+        self.break_glass(page_commands())
+
+    def test_the_manual_renews_with_a_key_that_has_a_passphrase(self):
+        self.secret(SECRET, "a secret")
+        self.begin(f"LoadCredential=ca-passphrase:{SECRET}")
+        self.assertLocked("a secret")
+        more = "-passin file:/etc/pgcertd/ca-passphrase"
+        self.assertIn(f".Ql {more}\n", MANUAL)
+        self.break_glass(page_commands().replace("x509 -req ", f"x509 -req {more} "))
 
     def test_a_passphrase_that_is_encrypted_itself(self):
         self.secret(SECRET, "a secret of this machine")
