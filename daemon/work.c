@@ -4,6 +4,7 @@
 #include "common/events.h"
 #include "daemon/due.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <syslog.h>
 
@@ -19,6 +20,8 @@ static int recall_wanted(const WorkInput *input, Memory *memory, Error *reterr)
                 if (!memory->certificates[i].is_wanted_on_disk)
                         continue;
                 old = policy_find_certificate(input->memory_policy, policy->certificates[i].name);
+                /* It was left to an observation that was made with that policy. */
+                assert(input->known && old);
                 if (!memory_recall_wanted(
                             &memory->certificates[i],
                             &input->known->sets[old - input->memory_policy->certificates].leaf))
