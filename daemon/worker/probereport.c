@@ -6,7 +6,11 @@
 #include <openssl/x509v3.h>
 #include <string.h>
 
-enum { PROBE_NAMES_MAX = 100 }; /* of a certificate that are shown */
+enum {
+        PROBE_NAMES_MAX = 100, /* of a certificate that are shown */
+        PROBE_INDENT = 12,     /* of what stands beside its heading */
+        PROBE_WIDTH = 80,
+};
 
 DEFINE_CLEANUP(GENERAL_NAMES *, GENERAL_NAMES_free);
 
@@ -105,11 +109,22 @@ static void add_performance(Text *text, const Probe *probe)
         text_add(text, "\n");
 }
 
+/* How far the last line goes. */
+static size_t column(const Text *text)
+{
+        const char *line = strrchr(text_content(text), '\n');
+
+        return strlen(line ? line + 1 : text_content(text));
+}
+
 static void add_listed(const char *name, void *userdata)
 {
         Text *text = userdata;
+        size_t used = column(text);
 
-        text_addf(text, "%s%s", text->data[text->size - 1] == ' ' ? "" : ", ", name);
+        if (used > PROBE_INDENT)
+                text_add(text, used + 2 + strlen(name) < PROBE_WIDTH ? ", " : ",\n            ");
+        text_add(text, name);
 }
 
 static void add_chain(Text *text, const ProbeResult *result)
@@ -122,7 +137,8 @@ static void add_chain(Text *text, const ProbeResult *result)
                 text_add(text, "  chain     ");
                 add_subject(text, result->view.chain.items[i], false);
                 if (cert_facts(result->view.chain.items[i], &facts, NULL) >= 0)
-                        text_addf(text, ", until %s", clock_format(facts.not_after_usec, until));
+                        text_addf(text, "\n            until %s",
+                                  clock_format(facts.not_after_usec, until));
                 text_add(text, "\n");
         }
         if (result->target.served.chain > result->view.chain.n)
@@ -167,7 +183,7 @@ static void add_details(Text *text, const ProbeResult *result, const ProbeOption
         text_addf(text, "\n  clients   %s asked for a certificate",
                   result->view.asks_client ? "are" : "are not");
         for (size_t i = 0; i < result->view.n_issuers; i++) {
-                text_add(text, i == 0 ? " of " : "\n            or of ");
+                text_add(text, i == 0 ? " of\n            " : ", or of\n            ");
                 add_word(text, result->view.issuers[i]);
         }
         text_add(text, "\n");
