@@ -150,8 +150,8 @@ class Probe(Scene):
         for line in text.split("\n")[1:]:
             self.assertLessEqual(len(line), 80, line)
         # A name it is not for, by another bundle, and without one.
-        self.assertIn("not for 127.0.0.2", probe(f"127.0.0.2:{cluster.port}", "--ca", bundle,
-                                                 "--name", "127.0.0.2", expect=2).stdout)
+        self.assertIn("not for db2.example.com", probe(host, "--ca", bundle, "--name",
+                                                       "db2.example.com", expect=2).stdout)
         other, _ = self.make("other", 30)
         self.assertIn("does not verify", probe(host, "--ca", other, expect=2).stdout)
         self.assertIs(json.loads(probe(host, "--json", expect=0).stdout)["hosts"][0]["verified"],

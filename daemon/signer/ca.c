@@ -130,6 +130,14 @@ static uint32_t current_number(const CafileList *files)
         return 0;
 }
 
+/* The mark that says why was seen, but need not be on disk yet. */
+static int wipe_key(int fd, const CafileSet *set, Error *reterr)
+{
+        int r = fdio_sync(fd, "the CA's directory", reterr);
+
+        return r < 0 ? r : cafile_wipe_key(fd, set->number, reterr);
+}
+
 /* What nobody needs of a retired generation. Its stamps are in the ledger. */
 static int clear_retired(int fd, CafileSet *set, Error *reterr)
 {
@@ -138,12 +146,8 @@ static int clear_retired(int fd, CafileSet *set, Error *reterr)
                                           CAFILE_ANNOUNCED, CAFILE_INCOMPLETE, CAFILE_HEARD};
         int r = 0;
 
-        if (cafile_has(set, CAFILE_KEY)) {
-                /* The mark was seen, but need not be on disk yet. */
-                r = fdio_sync(fd, "the CA's directory", reterr);
-                if (r >= 0)
-                        r = cafile_wipe_key(fd, set->number, reterr);
-        }
+        if (cafile_has(set, CAFILE_KEY))
+                r = wipe_key(fd, set, reterr);
         for (size_t i = 0; i < ELEMENTSOF(unneeded) && r >= 0; i++)
                 if (cafile_has(set, unneeded[i]))
                         r = cafile_remove(fd, set->number, unneeded[i], reterr);
@@ -173,7 +177,7 @@ static int recover(CaView *view, Error *reterr)
                         r = clear_retired(view->fd, set, reterr);
                 else if (cafile_has(set, CAFILE_IMPORTED) && cafile_has(set, CAFILE_KEY) &&
                          set->number < current)
-                        r = cafile_wipe_key(view->fd, set->number, reterr);
+                        r = wipe_key(view->fd, set, reterr);
         }
         return r;
 }
