@@ -57,12 +57,14 @@ static void count_set(const Policy *policy, const Observation *observation, cons
 
         if (set->state != SET_UNKNOWN && (!is_published(set) || (is_moved && !is_holding)))
                 return;
-        if (is_stuck(set, &memory->certificates[index], is_overridden))
+        if (is_stuck(set, &memory->certificates[index], is_overridden)) {
                 evidence_add(&emergency->stuck, "certificate", certificate->name);
-        else if (certificate->use == POLICY_SERVER && !is_moved)
+                emergency->n_keepers += set->state == SET_UNKNOWN || is_holding;
+        } else if (certificate->use == POLICY_SERVER && !is_moved) {
                 evidence_add(&emergency->servers, "certificate", certificate->name);
-        else
+        } else {
                 evidence_add(&emergency->holders, "certificate", certificate->name);
+        }
 }
 
 /* A server that runs with other files than those on disk. */

@@ -20,6 +20,7 @@ typedef struct Emergency {
         EvidenceNames servers; /* awaited: not yet proved with a set of the new generation */
         EvidenceNames holders; /* awaited: sets that still trust it or have a leaf of it */
         EvidenceNames stuck;
+        size_t n_keepers; /* of the stuck: sets that still trust it, or that nobody could look at */
 } Emergency;
 
 /* One for each authority, in the order of the policy; *ret is NULL where no key was stolen. -ENOMEM

@@ -289,13 +289,20 @@ static bool find_stolen_retire(const Prospect *prospect, const ObservedGeneratio
                                ProspectStep *step)
 {
         const Emergency *emergency = prospect->emergency;
+        int64_t now = prospect->input->now_usec;
+        int64_t end =
+                usec_add(generation->facts.not_after_usec, prospect->input->policy->backdate_usec);
 
         if (!emergency || !bundle_is_stolen(generation))
                 return false;
+        /* Once it is retired nobody remembers that it was stolen: a set that still trusts it, and
+         * could not be published now, would go on trusting it until its renewal. */
         *step = (ProspectStep){.verb = STEP_RETIRE,
                                .generation = generation,
-                               .at_usec = prospect->input->now_usec,
-                               .is_due = emergency->servers.n == 0 && emergency->holders.n == 0};
+                               .at_usec = emergency->n_keepers > 0 && now < end ? end : now,
+                               .is_due = now >= end ||
+                                         (emergency->servers.n == 0 && emergency->holders.n == 0 &&
+                                          emergency->n_keepers == 0)};
         if (step->is_due)
                 text_addf(&step->reason, "the key of %s was stolen, and nobody needs it here",
                           generation->subject);

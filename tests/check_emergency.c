@@ -183,6 +183,25 @@ START_TEST(counts_a_server_that_is_down_by_its_files)
 }
 END_TEST
 
+/* The last step fails once: whoever still trusts the stolen root is not forgotten. */
+START_TEST(retires_nothing_that_a_stuck_set_trusts)
+{
+        _cleanup_(world_done) World world;
+
+        replace(&world);
+        story_expect_steps(&world, SERVER);
+        story_expect_steps(&world, CLIENT);
+        attempt_failed(&world.memory->certificates[0].attempt, &world.policy, world.boot, 0,
+                       "no space left on device");
+        story_expect_health(&world, HEALTH_WARNING,
+                            "stuck, and not waited for: certificate server");
+        story_expect_steps(&world, "");
+        attempt_succeeded(&world.memory->certificates[0].attempt);
+        story_expect_steps(&world, SERVER);
+        story_expect_steps(&world, "retire main");
+}
+END_TEST
+
 /* The bundles of another authority's readers hold the stolen root as well. */
 START_TEST(reaches_readers_of_another_authority)
 {
@@ -234,6 +253,7 @@ static Suite *suite(void)
         tcase_add_test(tcase, goes_on_where_the_theft_alone_is_known);
         tcase_add_test(tcase, needs_no_second_step_without_local_clients);
         tcase_add_test(tcase, clients_wait_for_servers_that_can_be_moved);
+        tcase_add_test(tcase, retires_nothing_that_a_stuck_set_trusts);
         tcase_add_loop_test(tcase, names_a_stuck_server_and_does_not_wait, 0, ELEMENTSOF(stuck));
         tcase_add_test(tcase, counts_a_server_that_is_down_by_its_files);
         tcase_add_test(tcase, reaches_readers_of_another_authority);
