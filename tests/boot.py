@@ -81,6 +81,9 @@ def lay_over(memory, script):
     for name in ("var/lib/pgcertd", "var/lib/pgcertd-signer", "etc/pgcertd"):
         shutil.rmtree(root / name, ignore_errors=True)
     (root / "etc/machine-id").write_text("5a2f0e6c0b7c4e3c9a0d8b1f3e6a7100\n")
+    # As Debian has it; a container's may lack the second line, which PostgreSQL listens on, too.
+    (root / "etc/hosts").unlink(missing_ok=True)
+    (root / "etc/hosts").write_text("127.0.0.1 localhost\n::1 localhost\n")
     if "\nINSTALLS_ITSELF = True" in (SOURCE / "tests" / script).read_text():
         return root
     options = json.loads(subprocess.run(

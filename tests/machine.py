@@ -23,8 +23,8 @@ DATA = pathlib.Path(f"/var/lib/postgresql/{MAJOR}/main")
 SIGNER_STATE = pathlib.Path("/var/lib/pgcertd-signer")
 POSTGRES_UNIT = f"postgresql@{MAJOR}-main.service"
 HBA = ("local   all all            peer map=tests\n"
-       "hostssl all all 127.0.0.1/32 cert\n"
-       "host    all all 0.0.0.0/0  reject\n")
+       "hostssl all all samehost cert\n"
+       "host    all all all      reject\n")
 
 
 def run(*arguments, **more):
@@ -65,7 +65,15 @@ def sql(query, role="postgres"):
 def make_user(name, groups=()):
     for group in groups:
         run("groupadd", "-f", group)
-    run("useradd", "-m", "-s", "/bin/sh", *(["-G", ",".join(groups)] if groups else []), name)
+    more = ["-G", ",".join(groups)] if groups else []
+    if run("getent", "passwd", name, check=False).returncode == 0:  # the host has one of that name
+        run("usermod", "-s", "/bin/sh", *more, name)
+        run("usermod", "-d", f"/home/{name}", name)
+        pathlib.Path(f"/home/{name}").mkdir(exist_ok=True)
+        shutil.chown(f"/home/{name}", name, pwd.getpwnam(name).pw_gid)
+        shutil.rmtree(f"/home/{name}/.postgresql", ignore_errors=True)
+    else:
+        run("useradd", "-m", "-s", "/bin/sh", *more, name)
     return pwd.getpwnam(name)
 
 
