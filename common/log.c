@@ -65,6 +65,11 @@ static void to_stderr(const char *sentence)
                 return;
 }
 
+bool log_is_journal(void)
+{
+        return log_journal;
+}
+
 /* One "NAME=value" of a journal entry; newlines are kept by sd_journal_sendv's framing. */
 static void add_field(struct iovec *vectors, size_t *n, Text *store, const char *name,
                       const char *value)

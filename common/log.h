@@ -25,6 +25,9 @@ enum { LOG_FIELDS_MAX = 16 };
  * (LOG_INFO; LOG_DEBUG with PGCERTD_DEBUG=1 in the environment). */
 void log_init(const char *identifier);
 
+/* Whether events go to the journal, as those of a unit do. */
+bool log_is_journal(void);
+
 /* Writes one event. fields ends with a NULL name; it may be NULL. Fields with a NULL value are left
  * out. A newline in the sentence or a value is kept in the journal and written as a space on
  * stderr. On stderr the line is "identifier: sentence", without a syslog priority prefix. */

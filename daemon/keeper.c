@@ -152,10 +152,9 @@ int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number)
 {
         int r = state_load(keeper->state, errors);
 
-        if (r < 0) {
-                tell_state(keeper);
+        tell_state(keeper); /* broken, or mended, from now on: not from the end of a pass on */
+        if (r < 0)
                 return r;
-        }
         log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
                   keeper->state->policy->file);
         *ret_number = keeper_request(keeper, WORK_ACT);

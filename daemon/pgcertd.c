@@ -9,6 +9,7 @@
 #include "daemon/answer.h"
 #include "daemon/instance.h"
 #include "daemon/news.h"
+#include "daemon/notify.h"
 #include "daemon/sockets.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <systemd/sd-daemon.h>
 
 #define POLICY_FILE "/etc/pgcertd/pgcertd.yaml" /* of the service */
 /* An instance that is ending is waited for. */
@@ -208,8 +210,8 @@ static void check_sockets(const Arguments *arguments, const Policy *policy)
         const PeerPlaces *places = &arguments->places;
         _cleanup_(errors_done) Errors warnings = {0};
 
-        if (!places->sockets &&
-            (strcmp(places->policy_file, POLICY_FILE) != 0 || !sockets_exist(places->runtime_dir)))
+        if (!places->sockets && (strcmp(places->policy_file, POLICY_FILE) != 0 ||
+                                 sd_booted() <= 0 || !sockets_are_due(places->runtime_dir)))
                 return;
         sockets_check(policy, places->runtime_dir, &warnings);
         print_errors(&warnings);
@@ -243,15 +245,20 @@ static int check_policy(const Arguments *arguments)
         return print(&text) < 0 ? 1 : 0;
 }
 
-static int load_or_print(State *state)
+/* Of the service all errors are events, which `journalctl -p err` and the catalog know. */
+static int load_or_print(State *state, Mode mode)
 {
         _cleanup_(errors_done) Errors errors = {0};
         int r = state_load(state, &errors);
 
-        if (r < 0)
+        if (r < 0 && mode == MODE_SERVICE) {
+                news_policy_errors(&errors);
+                notify_status("the policy is broken: see pgcertd --check");
+        } else if (r < 0) {
                 print_errors(&errors);
-        else
+        } else {
                 print_errors(&state->policy->warnings);
+        }
         return r;
 }
 
@@ -391,7 +398,7 @@ static int run(const Arguments *arguments)
                         return once_only ? HEALTH_UNKNOWN : 1;
                 }
         }
-        if (load_or_print(&state) < 0)
+        if (load_or_print(&state, arguments->mode) < 0)
                 return arguments->mode == MODE_SERVICE ? 1 : HEALTH_UNKNOWN;
         switch (arguments->mode) {
         case MODE_PLAN:

@@ -16,8 +16,10 @@ int sockets_path(const char *runtime_dir, const char *owner, char ret[SOCKETS_PA
  * command that changes this. Returns -code. */
 int sockets_explain(const char *owner, Error *reterr);
 
-/* Whether there is a socket of the signer: pgcertd was installed as a service. */
-bool sockets_exist(const char *runtime_dir);
+/* Whether there is the directory for them: tmpfiles.d of an installed service made it, before the
+ * first start. */
+bool sockets_are_due(const char *runtime_dir);
 
-/* Adds a warning for each owner of the policy that has no socket. */
+/* Adds a warning for each owner of the policy that has no socket. Without a socket of the signer,
+ * the service was never started: then postgres is left out, whose worker comes with it. */
 void sockets_check(const Policy *policy, const char *runtime_dir, Errors *warnings);

@@ -10,7 +10,6 @@ typedef enum AnswerKind {
         ANSWER_CHECK,
         ANSWER_PLAN,
         ANSWER_RENEW,
-        ANSWER_RELOAD,
         ANSWER_ADOPT,
         ANSWER_ROTATE,
 } AnswerKind;

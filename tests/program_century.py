@@ -60,6 +60,7 @@ class Century(Scene):
     def settle(self):
         """A pass by the clock as it is, and those that follow from it."""
         self.daemon.ctl("reload")
+        self.daemon.ctl("check", check=False)
         return wait_until(self.settled, f"nothing is due: {self.daemon.log()[-3000:]}")
 
     def settled(self):

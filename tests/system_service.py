@@ -60,6 +60,37 @@ class Service(machine.Machine):
             "the certificate has the new name")
         self.await_proven()
 
+    def test_reload_does_not_wait_for_a_worker_that_hangs(self):
+        self.begin_a_pass_that_hangs()
+        changed = policy(clients=["app"])
+        changed["certificates"]["server"]["names"].append("db1.example.com")
+        write_policy(changed)
+        systemctl("reload", "pgcertd")
+        self.assertEqual(journal("-u", "pgcertd", f"MESSAGE_ID={EVENT_POLICY_LOADED}")[-1]["MESSAGE"],
+                         "/etc/pgcertd/pgcertd.yaml is in force")
+
+    def test_a_start_with_a_broken_policy_is_told_and_ends_when_it_is_mended(self):
+        drop_in("pgcertd.service", "[Service]\nRestartSec=1s\n")
+        self.addCleanup(drop_in, "pgcertd.service", None)
+        systemctl("stop", "pgcertd")
+        write_policy(machine.POLICY.read_text().replace('"30d"', '"31 dayz"'))
+        self.assertNotEqual(systemctl("start", "pgcertd", check=False).returncode, 0)
+        told = [e["MESSAGE"] for e in journal("-u", "pgcertd", "-p", "err",
+                                              f"MESSAGE_ID={EVENT_POLICY_BROKEN}")]
+        self.assertTrue(any("31 dayz" in m for m in told), told)
+        wait_until(lambda: "the policy is broken" in show("pgcertd", "StatusText"), "its status")
+        write_policy(policy(clients=["app"]))
+        wait_until(lambda: is_active("pgcertd"), "it starts by itself")
+        self.await_proven()
+
+    def test_check_names_missing_workers_before_the_first_start(self):
+        systemctl("stop", "pgcertd", "pgcertd-signer.socket", "pgcertd-worker@app.socket",
+                  "pgcertd-worker@postgres.socket")
+        told = run("pgcertd", "--check").stderr
+        self.assertIn("systemctl enable --now pgcertd-worker@app.socket", told)
+        self.assertNotIn("pgcertd-worker@postgres", told)
+        systemctl("start", "pgcertd-worker@app.socket", "pgcertd")
+
     def test_reload_of_a_wrong_policy_fails_and_the_old_one_stays(self):
         before = served()
         pid = show("pgcertd", "MainPID")
@@ -72,11 +103,14 @@ class Service(machine.Machine):
         told = [e["MESSAGE"] for e in journal("-u", "pgcertd", f"MESSAGE_ID={EVENT_POLICY_BROKEN}")]
         self.assertTrue(any(m.startswith("/etc/pgcertd/pgcertd.yaml:3:13: ") and "30 dayz" in m
                             for m in told), told)
+        self.assertEqual(len([m for m in messages() if "30 dayz" in m]), 1, messages())
+        self.assertIn("30 dayz", run("pgcertctl", "reload", check=False).stderr)
         self.assertIn("the policy on disk is broken", show("pgcertd", "StatusText"))
         write_policy(policy(clients=["app"]))
         systemctl("reload", "pgcertd")
         self.await_proven()
-        self.assertIn("OK: 2 certificates; next: renew ", show("pgcertd", "StatusText"))
+        wait_until(lambda: "OK: 2 certificates; next: renew " in show("pgcertd", "StatusText"),
+                   "the status line says so")
 
     def test_ready_does_not_wait_for_postgresql(self):
         for name, stop, go in (
