@@ -65,7 +65,8 @@ class Changed(Scene):
         self.assertIn("CN=root G1 ", phases()["current"])
         wait_until(lambda: self.disk(daemon, "server") != before, "the server trusts both", 15)
         self.settle(cluster, daemon)
-        self.assertEqual(daemon.status()["authorities"]["main"]["next"]["verb"], "activate")
+        wait_until(lambda: daemon.status()["authorities"]["main"]["next"]["verb"] == "activate",
+                   "it is announced", 15)
         cluster.psql(self.conninfo(daemon))
 
     def test_a_renamed_certificate_is_kept(self):
