@@ -115,8 +115,8 @@ class Service(machine.Machine):
     def test_ready_does_not_wait_for_postgresql(self):
         for name, stop, go in (
                 ("down", ("stop", machine.POSTGRES_UNIT), ("start", machine.POSTGRES_UNIT)),
-                ("hung", ("kill", "-s", "STOP", machine.POSTGRES_UNIT),
-                 ("kill", "-s", "CONT", machine.POSTGRES_UNIT))):
+                ("hung", ("kill", "--kill-who=main", "-s", "STOP", machine.POSTGRES_UNIT),
+                 ("kill", "--kill-who=main", "-s", "CONT", machine.POSTGRES_UNIT))):
             with self.subTest(postgres=name):
                 systemctl(*stop)
                 try:
