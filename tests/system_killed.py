@@ -5,7 +5,7 @@ import random
 
 import machine
 from harness import Load, wait_until
-from machine import conninfo, policy, run, served, short, systemctl, write_policy
+from machine import conninfo, policy, run, served, short, show, systemctl, write_policy
 
 KILLED = ("pgcertd.service", "pgcertd-signer.service", "pgcertd-worker@postgres.service",
           "pgcertd-worker@app.service")
@@ -59,15 +59,27 @@ class Killed(machine.Machine):
         systemctl("start", "pgcertd")
 
     def test_restarted_in_a_loop(self):
-        self.disturb(lambda generator: systemctl("restart", "pgcertd"))
+        failed = []
+
+        def restart(generator):
+            if systemctl("restart", "pgcertd", check=False).returncode != 0:
+                failed.append(show("pgcertd", "Result"))
+
+        self.disturb(restart)
+        self.assertLessEqual(len(failed), 1, failed)
 
     def test_sockets_restarted_in_a_loop(self):
+        sockets = ("pgcertd-signer.socket", "pgcertd-worker@postgres.socket",
+                   "pgcertd-worker@app.socket")
+
         def restart(generator):
-            systemctl("restart", "pgcertd-signer.socket", "pgcertd-worker@postgres.socket",
-                      "pgcertd-worker@app.socket")
+            # systemd refuses to restart a socket whose service is just being started by it.
+            systemctl("restart", *sockets, check=False)
             run("sleep", f"{generator.uniform(0.3, 1.5):.3f}")  # as a pass would otherwise never end
 
         self.disturb(restart)
+        systemctl("start", *sockets)
+        self.await_proven()
 
 
 if __name__ == "__main__":
