@@ -7,22 +7,21 @@
 #include "daemon/news.h"
 #include "daemon/notify.h"
 #include "daemon/requests.h"
+#include "daemon/runner.h"
 
 #include <errno.h>
 #include <malloc.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 
 /* Seconds-long certificates are renewed on time; coalescing with other timers gains nothing. */
 #define TIMER_ACCURACY_USEC UINT64_C(1000)
 /* After this many passes in a row that left steps due, the next one waits a moment. A rollover
  * with nothing to wait for takes five. */
-enum { ROUNDS_MAX = 8, STACK_SIZE = 512 * 1024 };
+enum { ROUNDS_MAX = 8 };
 #define ROUND_PAUSE_USEC USEC_PER_SEC
 /* After a pass that failed: its plan is missing, so nothing says when the next one is due. */
 #define FAILURE_PAUSE_USEC (5 * USEC_PER_SEC)
@@ -39,13 +38,10 @@ struct Keeper {
         sd_event_source *deadline; /* realtime */
         sd_event_source *retry;    /* boottime: back-off, check_every, requests */
         sd_event_source *late;     /* the first pass takes long: ready all the same */
-        int done_fd;               /* the thread of the pass has finished */
         int clock_fd;              /* readable when the clock was set */
-        Work *pass;                /* that runs; NULL for none */
-        bool is_tidying;           /* its outcome was taken, and told to who waited */
-        pthread_t thread;
-        uint64_t number;   /* of the pass that runs, or ran last */
-        Requests requests; /* that came since it began */
+        Runner runner;             /* of the pass that runs, or tidies up: its outcome was taken */
+        uint64_t number;           /* of the pass that runs, or ran last */
+        Requests requests;         /* that came since it began */
         bool is_confirmed; /* a renewal was asked for while the clock was known to be doubted */
         unsigned rounds;   /* passes in a row that left something due */
 };
@@ -63,7 +59,7 @@ static void set_timer(sd_event_source *source, int64_t at_usec)
 /* A pass as soon as the loop turns, unless one runs: then after it. */
 static void wake(Keeper *keeper)
 {
-        if (!keeper->pass)
+        if (!keeper->runner.work)
                 set_timer(keeper->retry, 0);
 }
 
@@ -74,64 +70,45 @@ uint64_t keeper_request(Keeper *keeper, WorkMode mode)
         return keeper->number + 1;
 }
 
-int keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey,
-                           uint64_t *ret_number)
+static int request(Keeper *keeper, const RequestedRenewal *renewal, uint64_t *ret_number)
 {
-        int r = requests_add_renewal(
-                &keeper->requests,
-                &(RequestedRenewal){.name = (char *)certificate, .rekey = rekey});
+        int r = requests_add_renewal(&keeper->requests, renewal);
 
-        /* Whoever asks before the step was told cannot mean it. */
-        keeper->is_confirmed |= keeper->state->memory && keeper->state->memory->clock.is_doubted;
         if (r >= 0)
                 *ret_number = keeper_request(keeper, WORK_ACT);
         return r;
 }
 
+int keeper_request_renewal(Keeper *keeper, const char *certificate, bool rekey,
+                           uint64_t *ret_number)
+{
+        /* Whoever asks before the step was told cannot mean it. */
+        keeper->is_confirmed |= keeper->state->memory && keeper->state->memory->clock.is_doubted;
+        return request(keeper, &(RequestedRenewal){.name = (char *)certificate, .rekey = rekey},
+                       ret_number);
+}
+
 int keeper_request_consent(Keeper *keeper, bool is_cluster, const char *name, uint64_t *ret_number)
 {
-        int r = requests_add_renewal(&keeper->requests,
-                                     &(RequestedRenewal){.name = (char *)name,
-                                                         .is_consent = true,
-                                                         .is_cluster = is_cluster});
-
-        if (r >= 0)
-                *ret_number = keeper_request(keeper, WORK_ACT);
-        return r;
+        return request(keeper,
+                       &(RequestedRenewal){
+                               .name = (char *)name, .is_consent = true, .is_cluster = is_cluster},
+                       ret_number);
 }
 
 int keeper_request_rotation(Keeper *keeper, const char *authority, bool is_emergency,
                             uint64_t *ret_number)
 {
-        int r = requests_add_renewal(&keeper->requests,
-                                     &(RequestedRenewal){.name = (char *)authority,
-                                                         .is_rotation = true,
-                                                         .is_emergency = is_emergency});
-
-        if (r >= 0)
-                *ret_number = keeper_request(keeper, WORK_ACT);
-        return r;
-}
-
-static void take_consent(const RequestedRenewal *renewal, const Policy *policy, Memory *memory)
-{
-        const PolicyCertificate *certificate = policy_find_certificate(policy, renewal->name);
-        const PolicyCluster *cluster = policy_find_cluster(policy, renewal->name);
-
-        if (renewal->is_cluster && cluster)
-                memory->clusters[cluster - policy->clusters].has_consent = true;
-        if (renewal->is_cluster || renewal->is_rotation || !certificate)
-                return;
-        memory->certificates[certificate - policy->certificates].has_consent |= renewal->is_consent;
+        return request(keeper,
+                       &(RequestedRenewal){.name = (char *)authority,
+                                           .is_rotation = true,
+                                           .is_emergency = is_emergency},
+                       ret_number);
 }
 
 /* Writes what was asked for into the memory of the pass that begins. */
 static void take_requests(Keeper *keeper, Work *pass)
 {
-        const Policy *policy = pass->input.policy;
-
-        for (size_t i = 0; i < keeper->requests.n_renewals; i++)
-                take_consent(&keeper->requests.renewals[i], policy, pass->memory);
         if (keeper->requests.n_renewals > 0 && keeper->is_confirmed)
                 clockstep_confirm(&pass->memory->clock);
         keeper->is_confirmed = false;
@@ -159,25 +136,6 @@ int keeper_reload(Keeper *keeper, Errors *errors, uint64_t *ret_number)
                   keeper->state->policy->file);
         *ret_number = keeper_request(keeper, WORK_ACT);
         return 0;
-}
-
-static void *run_pass(void *userdata)
-{
-        Keeper *keeper = userdata;
-
-        pass_run(keeper->pass);
-        /* The one write that tells the loop; it cannot fail on a fresh counter. */
-        eventfd_write(keeper->done_fd, 1);
-        return NULL;
-}
-
-static void *run_tidy(void *userdata)
-{
-        Keeper *keeper = userdata;
-
-        pass_tidy(keeper->pass);
-        eventfd_write(keeper->done_fd, 1);
-        return NULL;
 }
 
 /* Sleeps until an instant of realtime or one of boottime, or not at all where somebody waits for a
@@ -230,25 +188,13 @@ static void hold(Keeper *keeper, WorkMode mode)
         give_up(keeper, mode, state->policy->check_every_usec, held);
 }
 
-static int start_thread(Keeper *keeper, void *(*run)(void *userdata))
-{
-        pthread_attr_t attributes;
-        int r = pthread_attr_init(&attributes);
-
-        if (r == 0)
-                r = pthread_attr_setstacksize(&attributes, STACK_SIZE);
-        if (r == 0)
-                r = pthread_create(&keeper->thread, &attributes, run, keeper);
-        pthread_attr_destroy(&attributes);
-        return -r;
-}
-
 static int begin_pass(Keeper *keeper)
 {
         State *state = keeper->state;
         WorkMode mode = requests_take_mode(&keeper->requests);
         bool was_broken = state->policy_error != NULL;
         Errors errors = {0};
+        Work *pass;
         Error error;
         int r = state_refresh(state, &errors);
 
@@ -263,16 +209,13 @@ static int begin_pass(Keeper *keeper)
         if (r == 1 || was_broken)
                 log_event(LOG_INFO, EVENT_POLICY_LOADED, NULL, "%s is in force",
                           state->policy->file);
-        r = state_pass_new(state, mode, news_event, NULL, &keeper->pass, &error);
+        r = state_pass_new(state, mode, news_event, NULL, &pass, &error);
         if (r >= 0) {
-                take_requests(keeper, keeper->pass);
+                take_requests(keeper, pass);
                 notify_pass_begins();
-                r = start_thread(keeper, run_pass);
-                if (r < 0)
-                        error_set(&error, -r, "no thread can be made: %s", strerror(-r));
+                r = runner_start(&keeper->runner, pass, pass_run, &error);
         }
         if (r < 0) {
-                keeper->pass = work_free(keeper->pass);
                 requests_drop_renewals(&keeper->requests);
                 pass_failed(keeper, mode, error.text);
         }
@@ -300,65 +243,56 @@ static void schedule(Keeper *keeper)
 /* False where there is nothing to tidy up, or no thread for it. */
 static bool begin_tidy(Keeper *keeper, Work **pass)
 {
-        if ((*pass)->n_old == 0)
+        if ((*pass)->n_old == 0 ||
+            runner_start(&keeper->runner, TAKE_PTR(*pass), pass_tidy, NULL) < 0)
                 return false;
-        keeper->pass = TAKE_PTR(*pass);
-        keeper->is_tidying = start_thread(keeper, run_tidy) >= 0;
-        if (!keeper->is_tidying)
-                keeper->pass = work_free(keeper->pass);
-        else
-                notify_pass_begins();
-        return keeper->is_tidying;
+        notify_pass_begins();
+        return true;
 }
 
 static void end_tidy(Keeper *keeper)
 {
-        keeper->pass = work_free(keeper->pass);
-        keeper->is_tidying = false;
         notify_pass_ended();
         schedule(keeper);
 }
 
-static void end_pass(Keeper *keeper)
+static void end_pass(Keeper *keeper, Work **pass)
 {
-        _cleanup_(work_freep) Work *pass = NULL;
         _cleanup_(plan_freep) Plan *before = NULL;
+        WorkMode mode = (*pass)->input.mode;
         bool is_same_policy;
         ClockStep clock;
-        WorkMode mode;
 
-        pass = TAKE_PTR(keeper->pass);
-        mode = pass->input.mode;
-        if (pass->failed) {
-                pass_failed(keeper, mode, pass->error.text);
+        if ((*pass)->failed) {
+                pass_failed(keeper, mode, (*pass)->error.text);
                 return;
         }
-        is_same_policy = pass->input.policy == keeper->state->last_policy;
+        is_same_policy = (*pass)->input.policy == keeper->state->last_policy;
         before = TAKE_PTR(keeper->state->plan);
         clock = keeper->state->memory->clock;
-        state_take(keeper->state, pass);
+        state_take(keeper->state, *pass);
         news_clock(&clock, &keeper->state->memory->clock);
         news_compare(keeper->state, is_same_policy ? before : NULL);
         news_notices(keeper->state);
         told_ended(keeper, mode, NULL);
-        if (!begin_tidy(keeper, &pass))
+        if (!begin_tidy(keeper, pass))
                 schedule(keeper);
 }
 
 static int on_done(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
         Keeper *keeper = userdata;
-        eventfd_t count;
+        _cleanup_(work_freep) Work *work = runner_take(&keeper->runner);
 
-        if (eventfd_read(fd, &count) < 0 || !keeper->pass)
+        if (!work)
                 return 0;
-        pthread_join(keeper->thread, NULL);
-        if (keeper->is_tidying)
+        if (keeper->runner.run == pass_tidy)
                 end_tidy(keeper);
         else
-                end_pass(keeper);
+                end_pass(keeper, &work);
         /* What a pass needs beside what it leaves is not kept over the quarter of an hour until the
          * next one. */
+        work = work_free(work);
         malloc_trim(0);
         return 0;
 }
@@ -367,7 +301,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Keeper *keeper = userdata;
 
-        return keeper->pass ? 0 : begin_pass(keeper);
+        return keeper->runner.work ? 0 : begin_pass(keeper);
 }
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
@@ -445,15 +379,16 @@ static int add_timers(Keeper *keeper)
 static int add_sources(Keeper *keeper)
 {
         static const int signals[] = {SIGHUP, SIGTERM, SIGINT};
-        int r;
+        int r = runner_open(&keeper->runner);
 
-        keeper->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (r < 0)
+                return r;
         keeper->clock_fd = timerfd_create(CLOCK_REALTIME, TFD_CLOEXEC | TFD_NONBLOCK);
-        if (keeper->done_fd < 0 || keeper->clock_fd < 0 || watch_clock(keeper->clock_fd) < 0)
+        if (keeper->clock_fd < 0 || watch_clock(keeper->clock_fd) < 0)
                 return -errno;
         r = add_timers(keeper);
         if (r >= 0)
-                r = sd_event_add_io(keeper->event, next_source(keeper), keeper->done_fd, EPOLLIN,
+                r = sd_event_add_io(keeper->event, next_source(keeper), keeper->runner.fd, EPOLLIN,
                                     on_done, keeper);
         if (r >= 0)
                 r = sd_event_add_io(keeper->event, next_source(keeper), keeper->clock_fd, EPOLLIN,
@@ -476,7 +411,7 @@ int keeper_new(sd_event *event, State *state, KeeperEnded ended, void *userdata,
                            .state = state,
                            .ended = ended,
                            .userdata = userdata,
-                           .done_fd = -1,
+                           .runner.fd = -1,
                            .clock_fd = -1};
         r = add_sources(keeper);
         if (r < 0)
@@ -489,17 +424,12 @@ Keeper *keeper_free(Keeper *keeper)
 {
         if (!keeper)
                 return NULL;
-        if (keeper->pass) {
-                work_cancel(keeper->pass);
-                pthread_join(keeper->thread, NULL);
-                work_free(keeper->pass);
-        }
         for (size_t i = 0; i < keeper->n_sources; i++)
                 sd_event_source_disable_unref(keeper->sources[i]);
         sd_event_source_disable_unref(keeper->deadline);
         sd_event_source_disable_unref(keeper->retry);
         sd_event_source_disable_unref(keeper->late);
-        closep(&keeper->done_fd);
+        runner_close(&keeper->runner);
         closep(&keeper->clock_fd);
         requests_done(&keeper->requests);
         free(keeper);

@@ -72,21 +72,38 @@ static void take_rotation(const RequestedRenewal *renewal, const Policy *policy,
         asked->is_emergency_confirmed |= renewal->is_emergency;
 }
 
+static void take_renewal(const RequestedRenewal *renewal, const Policy *policy, Memory *memory)
+{
+        const PolicyCertificate *certificate = policy_find_certificate(policy, renewal->name);
+        MemoryCertificate *asked;
+
+        if (!certificate)
+                return;
+        asked = &memory->certificates[certificate - policy->certificates];
+        asked->is_requested = true;
+        asked->is_rekey_requested |= renewal->rekey;
+        asked->has_consent |= renewal->is_consent;
+}
+
+static void take_cluster(const RequestedRenewal *renewal, const Policy *policy, Memory *memory)
+{
+        const PolicyCluster *cluster = policy_find_cluster(policy, renewal->name);
+
+        if (cluster)
+                memory->clusters[cluster - policy->clusters].has_consent = true;
+}
+
 void requests_take_renewals(Requests *requests, const Policy *policy, Memory *memory)
 {
         for (size_t i = 0; i < requests->n_renewals; i++) {
                 const RequestedRenewal *renewal = &requests->renewals[i];
-                const PolicyCertificate *certificate =
-                        policy_find_certificate(policy, renewal->name);
-                MemoryCertificate *asked;
 
                 if (renewal->is_rotation)
                         take_rotation(renewal, policy, memory);
-                if (!certificate || renewal->is_cluster || renewal->is_rotation)
-                        continue;
-                asked = &memory->certificates[certificate - policy->certificates];
-                asked->is_requested = true;
-                asked->is_rekey_requested |= renewal->rekey;
+                else if (renewal->is_cluster)
+                        take_cluster(renewal, policy, memory);
+                else
+                        take_renewal(renewal, policy, memory);
         }
         requests_drop_renewals(requests);
 }

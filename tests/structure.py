@@ -32,7 +32,7 @@ LEVELS = [
     "daemon/usable daemon/delivery daemon/putback "
     "daemon/handover daemon/handing "
     "daemon/pass daemon/report* daemon/rotation daemon/metrics daemon/finding",
-    "daemon/state daemon/news daemon/requests daemon/keeper",
+    "daemon/state daemon/news daemon/requests daemon/runner daemon/keeper",
     "daemon/control* daemon/waiting daemon/answer*",
     "daemon/pgcertd daemon/ctl/*",
 ]
