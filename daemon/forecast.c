@@ -326,32 +326,19 @@ static int apply_set(Forecast *forecast, const Step *step, Error *reterr)
 
 int forecast_apply(Forecast *forecast, const Step *step, Error *reterr)
 {
-        switch (step->verb) {
-        case STEP_AUTHORITY:
-        case STEP_EMERGENCY:
-        case STEP_PREPARE:
-        case STEP_ANNOUNCE:
-        case STEP_ACTIVATE:
-        case STEP_RETIRE:
+        switch (step_kind(step->verb)) {
+        case POLICY_AUTHORITIES:
                 return apply_authority(forecast, step, reterr);
-        case STEP_ADOPT:
-        case STEP_ISSUE:
-        case STEP_TRUST:
-        case STEP_RETRY:
-        case STEP_PUBLISH:
-                return apply_set(forecast, step, reterr);
-        case STEP_CONFIGURE:
-                forecast->observation->clusters[step->object].configuration = CONFIGURATION_WANTED;
-                return 0;
-        case STEP_LOAD:
-                load(forecast, step->object);
-                return 0;
-        case STEP_PROVE:
-        case STEP_LOGIN:
-        case STEP_PRUNE:
-        case STEP_VERBS:
-                return 0;
+        case POLICY_CERTIFICATES:
+                return step->verb == STEP_PRUNE ? 0 : apply_set(forecast, step, reterr);
+        case POLICY_CLUSTERS:
+        case POLICY_KINDS:
+                break;
         }
+        if (step->verb == STEP_CONFIGURE)
+                forecast->observation->clusters[step->object].configuration = CONFIGURATION_WANTED;
+        else if (step->verb == STEP_LOAD)
+                load(forecast, step->object);
         return 0;
 }
 

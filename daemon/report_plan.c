@@ -16,35 +16,16 @@ typedef struct Event {
 
 const char *report_step_object(const Policy *policy, const Step *step, const char **ret_kind)
 {
-        switch (step->verb) {
-        case STEP_AUTHORITY:
-        case STEP_EMERGENCY:
-        case STEP_PREPARE:
-        case STEP_ANNOUNCE:
-        case STEP_ACTIVATE:
-        case STEP_RETIRE:
-                *ret_kind = "authority";
-                return step->object < policy->n_authorities ? policy->authorities[step->object].name
-                                                            : "?";
-        case STEP_ADOPT:
-        case STEP_ISSUE:
-        case STEP_TRUST:
-        case STEP_RETRY:
-        case STEP_PUBLISH:
-        case STEP_PRUNE:
-                *ret_kind = "certificate";
-                return step->object < policy->n_certificates
-                               ? policy->certificates[step->object].name
-                               : "?";
-        case STEP_CONFIGURE:
-        case STEP_LOAD:
-        case STEP_PROVE:
-        case STEP_LOGIN:
-        case STEP_VERBS:
-                break;
-        }
-        *ret_kind = "cluster";
-        return step->object < policy->n_clusters ? policy->clusters[step->object].name : "?";
+        static const char *const kinds[POLICY_KINDS] = {[POLICY_AUTHORITIES] = "authority",
+                                                        [POLICY_CERTIFICATES] = "certificate",
+                                                        [POLICY_CLUSTERS] = "cluster"};
+        PolicyKind kind = step_kind(step->verb);
+        size_t n, size;
+        const char *objects = policymodel_objects(policy, kind, &n, &size);
+
+        *ret_kind = kinds[kind];
+        /* Every kind of object begins with its name. */
+        return step->object < n ? *(char *const *)(objects + step->object * size) : "?";
 }
 
 static int by_time(const void *a, const void *b)

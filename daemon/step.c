@@ -33,6 +33,33 @@ void steps_done(Steps *steps)
         *steps = (Steps){0};
 }
 
+PolicyKind step_kind(StepVerb verb)
+{
+        switch (verb) {
+        case STEP_AUTHORITY:
+        case STEP_EMERGENCY:
+        case STEP_PREPARE:
+        case STEP_ANNOUNCE:
+        case STEP_ACTIVATE:
+        case STEP_RETIRE:
+                return POLICY_AUTHORITIES;
+        case STEP_ADOPT:
+        case STEP_ISSUE:
+        case STEP_TRUST:
+        case STEP_RETRY:
+        case STEP_PUBLISH:
+        case STEP_PRUNE:
+                return POLICY_CERTIFICATES;
+        case STEP_CONFIGURE:
+        case STEP_LOAD:
+        case STEP_PROVE:
+        case STEP_LOGIN:
+        case STEP_VERBS:
+                break;
+        }
+        return POLICY_CLUSTERS;
+}
+
 const char *step_verb_name(StepVerb verb)
 {
         static const char *const names[STEP_VERBS] = {

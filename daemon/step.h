@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/error.h"
+#include "common/policymodel.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,6 +49,10 @@ typedef struct Steps {
 int steps_add(Steps *steps, StepVerb verb, size_t object, bool rekey, const char *reason,
               Error *reterr);
 void steps_done(Steps *steps);
+
+/* What a step of that verb is done to, the kind of its object. STEP_VERBS: to nothing; it counts as
+ * a cluster's. */
+PolicyKind step_kind(StepVerb verb);
 
 /* The word for a verb, as the dry run prints it. */
 const char *step_verb_name(StepVerb verb);
