@@ -202,6 +202,11 @@ int wire_end(Message *message, Error *reterr)
         return 0;
 }
 
+WireVerb wire_request_verb(const Message *request)
+{
+        return request->size > 1 ? (WireVerb)request->data[1] : (WireVerb)0;
+}
+
 int wire_get_request(Message *message, WireVerb *ret_verb, uint64_t *ret_tag, Error *reterr)
 {
         uint8_t version = wire_get_u8(message), verb = wire_get_u8(message);

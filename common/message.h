@@ -121,6 +121,9 @@ bool wire_more(const Message *message); /* something is left to get, and the mes
 /* 0 where all was read and well formed; -EBADMSG otherwise. */
 int wire_end(Message *message, Error *reterr);
 
+/* The verb of a request, wherever reading it has come to; 0 for what is too short to have one. */
+WireVerb wire_request_verb(const Message *request);
+
 /* Reads a request's header. -EBADMSG where the version or size is wrong. */
 int wire_get_request(Message *message, WireVerb *ret_verb, uint64_t *ret_tag, Error *reterr);
 

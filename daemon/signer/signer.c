@@ -194,6 +194,16 @@ static const Turn turns[] = {
          "in the place of a stolen one signs the CA"},
 };
 
+/* Of a verb that is in the table of requests. */
+static const Turn *find_turn(WireVerb verb)
+{
+        size_t i = 0;
+
+        while (i + 1 < ELEMENTSOF(turns) && turns[i].verb != verb)
+                i++;
+        return &turns[i];
+}
+
 static int do_turn(Signer *signer, WireVerb verb, const PolicyAuthority *authority, uint32_t number,
                    int64_t now_usec, Error *reterr)
 {
@@ -261,9 +271,11 @@ static int answer_turn(Signer *signer, const Turn *turn, const char *name, uint3
         return r;
 }
 
-static int handle_turn(Signer *signer, const Turn *turn, uint64_t tag, Message *request,
-                       Message *reply, Error *reterr)
+static int handle_turn(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
+                       Error *reterr)
 {
+        Signer *signer = userdata;
+        const Turn *turn = find_turn(wire_request_verb(request));
         const char *name = wire_get_text(request, POLICY_NAME_MAX);
         uint32_t number = turn->has_generation ? wire_get_u32(request) : 0;
         Error error = {0};
@@ -279,36 +291,6 @@ static int handle_turn(Signer *signer, const Turn *turn, uint64_t tag, Message *
                 *reterr = error;
         }
         return r;
-}
-
-static int handle_prepare(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
-                          Error *reterr)
-{
-        return handle_turn(userdata, &turns[0], tag, request, reply, reterr);
-}
-
-static int handle_announce(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
-                           Error *reterr)
-{
-        return handle_turn(userdata, &turns[1], tag, request, reply, reterr);
-}
-
-static int handle_activate(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
-                           Error *reterr)
-{
-        return handle_turn(userdata, &turns[2], tag, request, reply, reterr);
-}
-
-static int handle_retire(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
-                         Error *reterr)
-{
-        return handle_turn(userdata, &turns[3], tag, request, reply, reterr);
-}
-
-static int handle_emergency(void *userdata, int fd, uint64_t tag, Message *request, Message *reply,
-                            Error *reterr)
-{
-        return handle_turn(userdata, &turns[4], tag, request, reply, reterr);
 }
 
 static void tell_issued(const IssueItem *item)
@@ -364,9 +346,9 @@ static int handle_issue(void *userdata, int fd, uint64_t tag, Message *request, 
 
 static const WireEntry requests[] = {
         {WIRE_AUTHORITY, handle_authority}, {WIRE_ISSUE, handle_issue},
-        {WIRE_PREPARE, handle_prepare},     {WIRE_ANNOUNCE, handle_announce},
-        {WIRE_ACTIVATE, handle_activate},   {WIRE_RETIRE, handle_retire},
-        {WIRE_EMERGENCY, handle_emergency},
+        {WIRE_PREPARE, handle_turn},        {WIRE_ANNOUNCE, handle_turn},
+        {WIRE_ACTIVATE, handle_turn},       {WIRE_RETIRE, handle_turn},
+        {WIRE_EMERGENCY, handle_turn},
 };
 
 int main(int argc, char *argv[])
