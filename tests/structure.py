@@ -45,7 +45,7 @@ OWNERS = {
     "openssl/": "common/crypto common/key common/cert common/crl common/csr common/extension "
                 "common/profile daemon/worker/generation daemon/worker/staging "
                 "daemon/worker/preflight daemon/worker/handshake daemon/worker/view "
-                "daemon/worker/probe* daemon/worker/pair "
+                "daemon/worker/probe* daemon/worker/pair daemon/worker/verification "
                 "daemon/signer/*",
     "systemd/sd-journal.h": "common/log",
     "systemd/sd-event.h": "daemon/keeper daemon/control* daemon/pgcertd daemon/peer daemon/pass",

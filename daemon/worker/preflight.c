@@ -4,6 +4,7 @@
 #include "common/fdio.h"
 #include "daemon/worker/manifest.h"
 #include "daemon/worker/pair.h"
+#include "daemon/worker/verification.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -114,30 +115,6 @@ static int check_dates(const CertFacts *leaf, int64_t now_usec, Error *reterr)
         return 0;
 }
 
-static X509_STORE *bundle_store(const CertList *bundle)
-{
-        X509_STORE *store = X509_STORE_new();
-
-        for (size_t i = 0; store && i < bundle->n; i++)
-                if (X509_STORE_add_cert(store, bundle->items[i]) != 1) {
-                        X509_STORE_free(store);
-                        return NULL;
-                }
-        return store;
-}
-
-static STACK_OF(X509) * chain_stack(const CertList *chain)
-{
-        STACK_OF(X509) *stack = sk_X509_new_null();
-
-        for (size_t i = 1; stack && i < chain->n; i++)
-                if (sk_X509_push(stack, chain->items[i]) <= 0) {
-                        sk_X509_free(stack);
-                        return NULL;
-                }
-        return stack;
-}
-
 /* A CA that somebody else made and that was imported to sign need not be as strict as ours: the
  * tutorial's has no keyUsage. No reader of PostgreSQL's asks that of an anchor. */
 static int pass_over(int is_good, X509_STORE_CTX *context)
@@ -154,47 +131,37 @@ static int pass_over(int is_good, X509_STORE_CTX *context)
 
 /* Of ours everything is asked. What somebody else made is in use as it is, without the identifiers
  * and usages that we give: of that the path to an anchor is asked, as PostgreSQL and libpq do. */
-static int verify(X509_STORE_CTX *context, PolicyUse use, bool is_adopted, int64_t now_usec,
-                  Error *reterr)
+static int set_demands(X509_STORE_CTX *context, PolicyUse use, bool is_adopted, Error *reterr)
 {
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(context);
-        char now[CLOCK_TEXT_MAX];
-        int code;
+        int purpose = use == POLICY_SERVER ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT;
 
-        X509_VERIFY_PARAM_set_time(param, (time_t)(now_usec / USEC_PER_SEC));
         X509_STORE_CTX_set_verify_cb(context, pass_over);
-        if (!is_adopted && (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT) != 1 ||
-                            X509_STORE_CTX_set_purpose(
-                                    context, use == POLICY_SERVER ? X509_PURPOSE_SSL_SERVER
-                                                                  : X509_PURPOSE_SSL_CLIENT) != 1))
-                return error_oom(reterr);
-        if (X509_verify_cert(context) == 1)
+        if (is_adopted || (X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_X509_STRICT) == 1 &&
+                           X509_STORE_CTX_set_purpose(context, purpose) == 1))
                 return 0;
-        code = X509_STORE_CTX_get_error(context);
+        return error_oom(reterr);
+}
+
+static int check_chain(PolicyUse use, const Files *files, int64_t now_usec, Error *reterr)
+{
+        _cleanup_(verification_done) Verification verification = {0};
+        char now[CLOCK_TEXT_MAX];
+        const char *why;
+        int r = verification_init(&verification, &files->chain, &files->bundle, now_usec, reterr);
+
+        if (r >= 0)
+                r = set_demands(verification.context, use, files->is_adopted, reterr);
+        if (r < 0)
+                return r;
+        why = verification_run(&verification);
+        if (!why)
+                return 0;
         return error_set(reterr, EINVAL,
                          "the certificate does not verify with the trust bundle at %s: %s (depth "
                          "%d)",
-                         clock_format(now_usec, now), X509_verify_cert_error_string(code),
-                         X509_STORE_CTX_get_error_depth(context));
-}
-
-/* By the bundle alone and to a root in it, as PostgreSQL and libpq do. */
-static int check_chain(PolicyUse use, const Files *files, int64_t now_usec, Error *reterr)
-{
-        X509_STORE *store = bundle_store(&files->bundle);
-        STACK_OF(X509) *chain = chain_stack(&files->chain);
-        X509_STORE_CTX *context = X509_STORE_CTX_new();
-        int r;
-
-        if (store && chain && context &&
-            X509_STORE_CTX_init(context, store, files->chain.items[0], chain) == 1)
-                r = verify(context, use, files->is_adopted, now_usec, reterr);
-        else
-                r = error_oom(reterr);
-        X509_STORE_CTX_free(context);
-        sk_X509_free(chain);
-        X509_STORE_free(store);
-        return r;
+                         clock_format(now_usec, now), why,
+                         X509_STORE_CTX_get_error_depth(verification.context));
 }
 
 /* Readers go by path: every directory above must let this user through. */

@@ -4,11 +4,10 @@
 #include "common/clock.h"
 #include "common/duration.h"
 #include "common/fdio.h"
+#include "daemon/worker/verification.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -187,39 +186,15 @@ static int resolve(Probe *probe, int64_t deadline_usec, Error *reterr)
         return 0;
 }
 
-static X509_STORE *store_of(const CertList *list)
+/* As libpq does, for a server. NULL where it verifies, otherwise why not. */
+static const char *verify(const CertList *chain, const CertList *bundle, int64_t now_usec)
 {
-        X509_STORE *store = X509_STORE_new();
+        _cleanup_(verification_done) Verification verification = {0};
 
-        for (size_t i = 0; store && i < list->n; i++)
-                if (X509_STORE_add_cert(store, list->items[i]) != 1) {
-                        X509_STORE_free(store);
-                        return NULL;
-                }
-        return store;
-}
-
-/* As libpq does: to a root in the file, for a server, the chain's certificates as a help. NULL
- * where it verifies, otherwise why not. */
-static const char *verify(const CertList *chain, X509_STORE *store, int64_t now_usec)
-{
-        STACK_OF(X509) *others = sk_X509_new_null();
-        X509_STORE_CTX *context = X509_STORE_CTX_new();
-        const char *why = "out of memory";
-        bool whole = others && context;
-
-        for (size_t i = 1; whole && i < chain->n; i++)
-                whole = sk_X509_push(others, chain->items[i]) > 0;
-        if (whole && X509_STORE_CTX_init(context, store, chain->items[0], others) == 1 &&
-            X509_STORE_CTX_set_purpose(context, X509_PURPOSE_SSL_SERVER) == 1) {
-                X509_STORE_CTX_set_time(context, 0, (time_t)(now_usec / USEC_PER_SEC));
-                why = X509_verify_cert(context) == 1
-                              ? NULL
-                              : X509_verify_cert_error_string(X509_STORE_CTX_get_error(context));
-        }
-        X509_STORE_CTX_free(context);
-        sk_X509_free(others);
-        return why;
+        if (verification_init(&verification, chain, bundle, now_usec, NULL) < 0 ||
+            X509_STORE_CTX_set_purpose(verification.context, X509_PURPOSE_SSL_SERVER) != 1)
+                return "out of memory";
+        return verification_run(&verification);
 }
 
 static bool is_for(X509 *leaf, const char *name)
@@ -275,7 +250,7 @@ static const char *without_place(const ProbeResult *result)
                                                                    : result->target.problem;
 }
 
-static void judge(ProbeResult *result, const ProbeOptions *options, X509_STORE *store,
+static void judge(ProbeResult *result, const ProbeOptions *options, const CertList *bundle,
                   int64_t now_usec)
 {
         const CertFacts *leaf = &result->target.served.leaf;
@@ -293,8 +268,8 @@ static void judge(ProbeResult *result, const ProbeOptions *options, X509_STORE *
         result->critical_usec = options->critical_usec >= 0 ? options->critical_usec : life / 10;
         judge_dates(result, now_usec);
         result->has_name = is_for(result->view.chain.items[0], result->target.name);
-        if (store) {
-                why = verify(&result->view.chain, store, now_usec);
+        if (options->ca_file) {
+                why = verify(&result->view.chain, bundle, now_usec);
                 result->is_verified = !why;
                 snprintf(sentence, sizeof sentence, "it does not verify with %.400s: %s",
                          options->ca_file, why ? why : "");
@@ -305,24 +280,20 @@ static void judge(ProbeResult *result, const ProbeOptions *options, X509_STORE *
                  "the certificate is not for %s: verify-full clients refuse it",
                  result->target.name);
         if (!result->has_name)
-                blame(result, store ? PROBE_CRITICAL : PROBE_WARNING, sentence);
+                blame(result, options->ca_file ? PROBE_CRITICAL : PROBE_WARNING, sentence);
 }
 
-static int load_ca(const char *file, X509_STORE **ret, Error *reterr)
+static int load_ca(const char *file, CertList *ret, Error *reterr)
 {
         _cleanup_(file_bytes_done) FileBytes bytes = {0};
-        _cleanup_(cert_list_done) CertList list = {0};
         int r;
 
         if (!file)
                 return 0;
         r = fdio_read_followed(file, PROBE_CA_FILE_MAX, &bytes, reterr);
         if (r >= 0)
-                r = cert_list_parse(bytes.data, bytes.size, &list, reterr);
-        if (r < 0)
-                return error_prefix(reterr, "%s", file);
-        *ret = store_of(&list);
-        return *ret ? 0 : error_oom(reterr);
+                r = cert_list_parse(bytes.data, bytes.size, ret, reterr);
+        return r < 0 ? error_prefix(reterr, "%s", file) : 0;
 }
 
 /* Those whose name was found, side by side in one array for the handshakes, and back. */
@@ -348,11 +319,11 @@ static int shake_hands(Probe *probe, int64_t timeout_usec, Error *reterr)
 int probe_run(const ProbeOptions *options, Probe **ret, Error *reterr)
 {
         _cleanup_(probe_freep) Probe *probe = NULL;
-        X509_STORE *store = NULL;
+        _cleanup_(cert_list_done) CertList bundle = {0};
         int r = probe_new(options, &probe, reterr);
 
         if (r >= 0)
-                r = load_ca(options->ca_file, &store, reterr);
+                r = load_ca(options->ca_file, &bundle, reterr);
         if (r >= 0)
                 r = resolve(probe, usec_add(clock_boottime(), options->timeout_usec), reterr);
         if (r >= 0)
@@ -360,8 +331,7 @@ int probe_run(const ProbeOptions *options, Probe **ret, Error *reterr)
         if (r >= 0)
                 probe->now_usec = clock_realtime();
         for (size_t i = 0; r >= 0 && i < probe->n; i++)
-                judge(&probe->results[i], options, store, probe->now_usec);
-        X509_STORE_free(store);
+                judge(&probe->results[i], options, &bundle, probe->now_usec);
         if (r < 0)
                 return r;
         *ret = TAKE_PTR(probe);
