@@ -72,6 +72,14 @@ int error_prefix(Error *reterr, const char *format, ...)
         return reterr->code > 0 ? -reterr->code : -EIO;
 }
 
+const char *error_hint(const Error *error, int *ret_length)
+{
+        const char *hint = strstr(error->text, " HINT: ");
+
+        *ret_length = hint ? (int)(hint - error->text) : (int)strlen(error->text);
+        return hint ? hint + 1 : NULL;
+}
+
 const char *error_format(const Error *error, char *buffer, size_t size)
 {
         if (error->file[0] && error->line)

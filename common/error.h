@@ -46,6 +46,10 @@ int error_oom(Error *reterr);
  * no code to return, and it is -EIO: who needs the code returns its own. */
 int error_prefix(Error *reterr, const char *format, ...) _printf_(2, 3);
 
+/* The sentence as people are shown it: its length without the hint, and "HINT: Sentence.", NULL for
+ * none. Both are in the error. */
+const char *error_hint(const Error *error, int *ret_length);
+
 /* Writes "file:line:col: sentence", or the sentence alone; returns buffer. */
 const char *error_format(const Error *error, char *buffer, size_t size);
 

@@ -149,12 +149,12 @@ static void raise_limit(void)
 
 static int fail(const Error *error)
 {
-        const char *hint = strstr(error->text, " HINT: ");
-        int n = hint ? (int)(hint - error->text) : (int)strlen(error->text);
+        int n;
+        const char *hint = error_hint(error, &n);
 
         fprintf(stderr, "pgcertctl: %.*s\n", n, error->text);
         if (hint)
-                fprintf(stderr, "%s\n", hint + 1);
+                fprintf(stderr, "%s\n", hint);
         return PROBE_UNKNOWN;
 }
 
