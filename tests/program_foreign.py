@@ -78,10 +78,23 @@ class Foreign(Scene):
                 f"sslcert={d}/postgresql.crt sslkey={d}/postgresql.key sslrootcert={d}/root.crt"
                 for d in (self.client, self.elsewhere)]
 
+    def files(self):
+        return {path: path.read_bytes() for directory in (self.ssl, self.client, self.elsewhere)
+                for path in directory.rglob("*") if path.is_file()}
+
     def hand_over(self, daemon):
+        before = self.files()
         daemon.start()
         wait_until(lambda: daemon.status()["health"] == 1, "what is foreign is named")
-        daemon.ctl("adopt", "server", "app", "--yes", check=False)
+        self.assertEqual(self.files(), before, "nothing is touched before it is adopted")
+        done = daemon.ctl("adopt", "server", "app", "--yes", check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def old_keys(self, daemon):
+        """Where the signer has the key of the tutorial's CA, in whichever form."""
+        wanted = run("openssl", "pkey", "-in", self.old / "ca-key.pem", "-pubout").stdout
+        return [path for path in (daemon.state / "signer").rglob("*.key") if run(
+            "openssl", "pkey", "-in", path, "-pubout", check=False).stdout == wanted]
 
     def is_moved(self, daemon):
         status = daemon.status()
@@ -104,6 +117,8 @@ class Foreign(Scene):
         daemon = self.pgcertd(policy)
         with Load(self.conninfos()) as load:
             self.hand_over(daemon)
+            self.assertEqual(history(daemon, "ca-activated"), [])
+            self.assertEqual(len(self.old_keys(daemon)), 1, "it signs with it until then")
             wait_until(lambda: history(daemon, "ca-activated"), "pgcertd's own CA signs")
             # Leaves move at their own renewal, which is weeks away.
             daemon.ctl("renew", "--all")
@@ -115,9 +130,7 @@ class Foreign(Scene):
         self.assertEqual([line["event"] for line in history(daemon)
                           if line["event"].startswith("ca-")][-3:],
                          ["ca-prepared", "ca-announced", "ca-activated"])
-        keys = [path for path in (daemon.state / "signer").rglob("*key*")
-                if path.is_file() and "RSA" in path.read_text(errors="replace")]
-        self.assertEqual(keys, [], "the old CA's key was wiped")
+        self.assertEqual(self.old_keys(daemon), [], "the old CA's key was wiped")
         self.assertIn("PRIVATE KEY", (self.old / "ca-key.pem").read_text(), "theirs is theirs")
 
     def test_without_the_key_of_the_old_ca(self):

@@ -59,8 +59,17 @@ class Moving(Scene):
         cluster.reload()
         self.old = self.path("old")
         self.put(self.old, "app", "postgresql.crt", "postgresql.key", "root.crt")
+        places = server["directory"], app["directory"]
+        before = self.files(*places)
         daemon = self.pgcertd(policy).start()
+        wait_until(lambda: daemon.status()["health"] == 1, "what is foreign is named")
+        self.assertEqual(self.files(*places), before, "nothing is touched before it is adopted")
         return cluster, daemon
+
+    @staticmethod
+    def files(*directories):
+        return {path: path.read_bytes() for directory in directories
+                for path in pathlib.Path(directory).rglob("*") if path.is_file()}
 
     def old_reader(self, daemon):
         """On another machine, with the tutorial's files."""
