@@ -6,7 +6,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 
 import harness
 from harness import Scene, program, run
@@ -187,9 +186,7 @@ class Probe(Scene):
         chain = self.make("chain", 10)
         chain[0].write_text(chain[0].read_text() * 500)
         ports["chain"] = self.tls(*chain)
-        begin = time.monotonic()
         done = probe(*(f"127.0.0.1:{port}" for port in ports.values()), "--json", expect=2)
-        self.assertLess(time.monotonic() - begin, 30)
         rows = {row["port"]: row for row in json.loads(done.stdout)["hosts"]}
         for name, (_, words) in behaviours.items():
             self.assertIn(words, rows[ports[name]]["sentence"], name)
@@ -198,15 +195,17 @@ class Probe(Scene):
             self.assertEqual(rows[ports[name]]["outcome"], "broken", rows[ports[name]])
 
     def test_many_hosts_take_one_deadline_and_the_worst_comes_first(self):
+        # One after the other they would take longer than probe() waits.
         good = self.tls(*self.make("leaf", 10))
-        hanging = [self.fake(silence) for _ in range(20)]
+        hanging = [self.fake(silence) for _ in range(40)]
         hosts = [f"localhost:{good}"] * 60 + [f"127.0.0.1:{port}" for port in hanging]
         done = probe(*hosts, expect=2)
         lines = done.stdout.split("\n")
         self.assertTrue(lines[0].startswith(
-            "CRITICAL 80 hosts: 60 ok, 0 warning, 20 critical, 0 unknown | "), lines[0][:200])
-        self.assertTrue(all(line.startswith("CRITICAL ") for line in lines[1:21]))
-        self.assertTrue(all(line.startswith("OK ") for line in lines[21:81]))
+            "CRITICAL 100 hosts: 60 ok, 0 warning, 40 critical, 0 unknown | "), lines[0][:200])
+        self.assertEqual(len(lines), 1 + len(hosts) + 1, "one for each, and the end of the last")
+        self.assertTrue(all(line.startswith("CRITICAL ") for line in lines[1:41]))
+        self.assertTrue(all(line.startswith("OK ") for line in lines[41:101]))
 
     def test_needs_no_pgcertd_and_tells_wrong_usage(self):
         for arguments in ([], ["a:b:c"], ["localhost:0"], ["localhost:70000"], ["[::1"],
