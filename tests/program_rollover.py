@@ -127,7 +127,10 @@ class Rollover(Scene):
         stolen = self.path("stolen")
         shutil.copytree(daemon.policy["certificates"]["app"]["directory"], stolen)
         local = f"{self.conninfo(daemon)} port={cluster.port}"
-        thief = local.replace(str(daemon.policy["certificates"]["app"]["directory"]), str(stolen))
+        # Who asks nobody for a certificate: only the server can refuse it.
+        thief = (f"{self.conninfo(daemon, sslmode='require')} sslrootcert=/nonexistent".replace(
+            str(daemon.policy["certificates"]["app"]["directory"]), str(stolen)))
+        cluster.psql(thief)
         with Load([local]) as load:
             # It is told first, and nothing is done; also where the next CA lies prepared.
             daemon.ctl("rotate", "main")
@@ -144,7 +147,9 @@ class Rollover(Scene):
         self.assertEqual([g["number"] for g in
                           daemon.status()["authorities"]["main"]["generations"]], [3])
         # Whoever has the stolen key, or what it signed, is nobody here any more.
-        self.assertNotEqual(run("psql", thief, "-c", "select 1", check=False).returncode, 0)
+        refused = cluster.psql(thief, check=False)
+        self.assertNotEqual(refused.returncode, 0)
+        self.assertRegex(refused.stderr, "alert|unknown ca|certificate")
         for name, place in ("server", "ca-cert.pem"), ("app", "root.crt"):
             directory = daemon.policy["certificates"][name]["directory"]
             self.assertEqual(pathlib.Path(directory, place).read_text().count("BEGIN"), 1, name)
