@@ -42,6 +42,7 @@ class Pairing(unittest.TestCase):
         self.assertGreaterEqual(len(dashboard["panels"]), 6)
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
+                self.assertTrue(self.used(target["expr"]), panel["title"])
                 self.assertLessEqual(self.used(target["expr"]), self.told, panel["title"])
 
     @unittest.skipUnless(shutil.which("promtool"), "promtool checks the rules where it is there")
