@@ -10,6 +10,7 @@ and libpq; these are the outside judges. Waiting is always for a condition, with
 """
 
 import atexit
+import calendar
 import contextlib
 import ctypes
 import ctypes.util
@@ -142,6 +143,12 @@ def pem_facts(path):
     serial = re.search(r"serial=([0-9A-F]+)", out).group(1).lower()
     return {"sha256": hashlib.sha256(der).hexdigest(), "serial": serial.lstrip("0"),
             "public_key": out[out.index("-----BEGIN"):]}
+
+
+def ends_at(path):
+    """When a file's first certificate ends, in seconds since 1970."""
+    out = run("openssl", "x509", "-in", path, "-noout", "-enddate").stdout
+    return calendar.timegm(time.strptime(out.strip(), "notAfter=%b %d %H:%M:%S %Y GMT"))
 
 
 def served(port, host="127.0.0.1", limit=5):
@@ -481,6 +488,8 @@ class Load:
         self._end.set()
         for thread in self._threads:
             thread.join(30)
+            if thread.is_alive():
+                self.failures.append("a connection hangs")
 
     def _connect(self, number):
         while not self._end.is_set():
