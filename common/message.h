@@ -25,7 +25,11 @@
  *   with the same values). Reply: changed u8.
  * - LOAD: cluster text. Reply: pid i64, started_sec i64.
  * - PROVE: cluster text, leaf raw 32, timeout_usec i64. Reply: outcome u8, served, sentence text.
- * - LOGIN: cluster text, timeout_usec i64. Reply: outcome u8, sentence text.
+ * - LOGIN: cluster text, timeout_usec i64. Reply: outcome u8, sentence text, address text, port
+ *   u32: where the worker of another owner's client may log in; empty and 0 for nowhere, or where
+ *   no client of the cluster is another owner's.
+ * - LOGIN_AS: cluster text, timeout_usec i64, address text, port u32, as LOGIN told them. Reply:
+ *   outcome u8, sentence text.
  * - BACK: certificate text, served leaf raw 32, reason text. Reply: generation u32.
  * - PRUNE: (certificate text)*. Reply: nothing.
  * - AUTHORITY: authority text, make u8 (0: only look; on a blank slate, 1: make a first CA that
@@ -38,8 +42,8 @@
  * - ACTIVATE: authority text, generation u32: it signs from now on. Reply: as AUTHORITY.
  * - RETIRE: authority text, generation u32: it is trusted no longer. Reply: as AUTHORITY.
  * - EMERGENCY: authority text, generation u32, the one whose key was stolen: a fresh generation
- *   signs at once. Reply: as AUTHORITY. Each of these five is idempotent, and refused (-EAGAIN)
- *   before the signer's own clock and ledger allow it.
+ *   signs at once. Reply: as AUTHORITY. Each of these five is idempotent; ACTIVATE and RETIRE are
+ *   refused (-EAGAIN) before the signer's own clock and ledger allow it.
  * - ISSUE: (certificate text, csr bytes)*. Reply: (certificate text, code u32, sentence text, leaf
  *   bytes, facts)*.
  * - CONTROL: flags u8, command text, (argument text)*. Replies: a stream, see wire_control.h.

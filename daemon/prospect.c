@@ -140,7 +140,8 @@ static void find_prepare(const Prospect *prospect, ProspectStep *step)
         }
 }
 
-/* The readers that a latest moment leaves behind, in brackets; nothing where there are none. */
+/* The readers that a latest moment leaves behind, after what the reason says already; nothing where
+ * there are none. */
 static void add_missing(const Prospect *prospect, Text *reason)
 {
         if (prospect->evidence->missing.n == 0)

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <string.h>
 
-/* A worker answers for all its clusters within its own deadlines; this bounds one message of it. */
 /* A worker is its owner's own process, who may stop it or have it dawdle: the look at the other
  * owners' files must not wait for it for long. A worker that works tells of something well within
  * the first, and of 10,000 sets within the second. */
