@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import subprocess
 import unittest
@@ -25,6 +26,10 @@ POSTGRES_UNIT = f"postgresql@{MAJOR}-main.service"
 HBA = ("local   all all            peer map=tests\n"
        "hostssl all all samehost cert\n"
        "host    all all all      reject\n")
+
+
+EVENTS = dict(re.findall(r'^#define EVENT_(\w+) "(\w+)"$',
+                         (harness.SOURCE / "common/events.h").read_text(), re.M))
 
 
 def run(*arguments, **more):
@@ -52,6 +57,22 @@ def journal(*matches):
 
 def messages(unit="pgcertd.service", *more):
     return [entry.get("MESSAGE", "") for entry in journal("-u", unit, *more)]
+
+
+def told(name, *more):
+    """The journal's entries of one event, oldest first."""
+    return journal(f"MESSAGE_ID={EVENTS[name]}", *more)
+
+
+def drop_in(unit, text):
+    """Settings of an administrator; without text they are gone again."""
+    folder = pathlib.Path(f"/run/systemd/system/{unit}.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    if text:
+        (folder / "test.conf").write_text(text)
+    else:
+        (folder / "test.conf").unlink()
+    systemctl("daemon-reload")
 
 
 def as_user(user, *command, **more):

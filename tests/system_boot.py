@@ -1,24 +1,16 @@
 """Boots: PostgreSQL starts after pgcertd has looked, with or without it; expired while off."""
 
-import datetime
 import pathlib
 import sys
 import time
 
 import boot
 import machine
-from harness import wait_until
-from machine import (POSTGRES_UNIT, is_active, journal, policy, run, served, short, show, systemctl,
+from harness import ends_at, wait_until
+from machine import (POSTGRES_UNIT, drop_in, is_active, journal, policy, served, short, show, systemctl,
                      write_policy)
 
 LIFETIME = 12  # seconds
-
-
-def ends_at(path):
-    out = run("openssl", "x509", "-in", path, "-noout", "-enddate").stdout
-    text = out.strip().partition("=")[2]
-    return datetime.datetime.strptime(text, "%b %d %H:%M:%S %Y %Z").replace(
-        tzinfo=datetime.timezone.utc).timestamp()
 
 
 def seconds_policy():
@@ -84,17 +76,13 @@ class AfterTheBoot(machine.Machine):
         wait_until(machine.is_proven, "everything is proven")
 
     def test_4_postgresql_starts_when_pgcertd_is_slow(self):
-        folder = pathlib.Path("/run/systemd/system/pgcertd.service.d")
-        folder.mkdir(parents=True)
-        (folder / "slow.conf").write_text(
-            "[Service]\nTimeoutStartSec=2s\nExecStart=\nExecStart=/bin/sleep infinity\n")
-        systemctl("daemon-reload")
+        drop_in("pgcertd.service",
+                "[Service]\nTimeoutStartSec=2s\nExecStart=\nExecStart=/bin/sleep infinity\n")
         try:
             start_together()
             self.assertTrue(is_active(POSTGRES_UNIT))
         finally:
-            (folder / "slow.conf").unlink()
-            systemctl("daemon-reload")
+            drop_in("pgcertd.service", None)
             systemctl("stop", "pgcertd")
 
     def test_5_nothing_requires_pgcertd(self):

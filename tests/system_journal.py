@@ -5,14 +5,7 @@ import re
 
 import machine
 from harness import wait_until
-from machine import journal, policy, run, systemctl, write_policy
-
-EVENTS = dict(re.findall(r'^#define EVENT_(\w+) "(\w+)"$', pathlib.Path(
-    "/run/pgcertd-tests/source/common/events.h").read_text(), re.M))
-
-
-def told(name):
-    return journal(f"MESSAGE_ID={EVENTS[name]}")
+from machine import EVENTS, journal, policy, run, systemctl, told, write_policy
 
 
 class Journal(machine.Machine):

@@ -1,11 +1,10 @@
 """Units that are killed and restarted all the time, while certificates of seconds renew under load."""
 
-import pathlib
 import random
 
 import machine
 from harness import Load, wait_until
-from machine import conninfo, policy, run, served, short, show, systemctl, write_policy
+from machine import conninfo, drop_in, policy, run, served, short, show, systemctl, write_policy
 
 KILLED = ("pgcertd.service", "pgcertd-signer.service", "pgcertd-worker@postgres.service",
           "pgcertd-worker@app.service")
@@ -14,10 +13,7 @@ KILLED = ("pgcertd.service", "pgcertd-signer.service", "pgcertd-worker@postgres.
 class Killed(machine.Machine):
 
     def setUp(self):
-        folder = pathlib.Path("/run/systemd/system/pgcertd.service.d")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "test.conf").write_text("[Service]\nRestartSec=200ms\n")
-        systemctl("daemon-reload")
+        drop_in("pgcertd.service", "[Service]\nRestartSec=200ms\n")
         write_policy(short(policy(clients=["app"]), "20s", "12s"))
         self.enable("app")
         self.await_proven()
