@@ -7,10 +7,8 @@ import socket
 
 import machine
 from harness import wait_until
-from machine import (POLICY, is_active, journal, policy, run, served, show, status, systemctl,
+from machine import (POLICY, is_active, messages, policy, run, served, show, status, systemctl, told,
                      write_policy)
-
-BROKEN = "5a2f0e6c0b7c4e3c9a0d8b1f3e6a7104"
 
 
 def unreadable():
@@ -89,12 +87,12 @@ class Input(machine.Machine):
         pid = show("pgcertd", "MainPID")
         for name, (spoil, word) in BAD.items():
             with self.subTest(policy=name):
-                before = served(), len(journal(f"MESSAGE_ID={BROKEN}"))
+                before = served(), len(told("POLICY_BROKEN"))
                 try:
                     spoil()
                     self.assertNotEqual(systemctl("reload", "pgcertd", check=False).returncode, 0)
-                    told = [e["MESSAGE"] for e in journal(f"MESSAGE_ID={BROKEN}")[before[1]:]]
-                    self.assertIn(word, "\n".join(told))
+                    texts = [e["MESSAGE"] for e in told("POLICY_BROKEN")[before[1]:]]
+                    self.assertIn(word, "\n".join(texts))
                     self.assertEqual(served(), before[0])
                     self.assertEqual(show("pgcertd", "MainPID"), pid)
                 finally:
@@ -153,12 +151,13 @@ class Input(machine.Machine):
                  ["mount", "-o", "remount,rw", machine.SIGNER_STATE])):
             with self.subTest(state=name):
                 systemctl("stop", "pgcertd-signer.service")
+                before = len(messages())
                 run(*spoil, check=False)
                 try:
                     # There is room left in the last page of the ledger for a few.
                     wait_until(lambda: run("pgcertctl", "renew", "server",
                                            check=False).returncode == 2, "nothing is issued")
-                    self.assertIn(name, "\n".join(machine.messages("pgcertd.service")))
+                    self.assertIn(name, "\n".join(messages()[before:]))
                     self.assertEqual(served(), machine.leaf()["sha256"])
                 finally:
                     systemctl("stop", "pgcertd-signer.service")
