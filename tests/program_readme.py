@@ -17,10 +17,14 @@ ELSEWHERE = {  # commands that other tests run, and which
     "tests/run --fast": "itself",
 }
 AS_ROOT = {"systemctl", "journalctl"}  # commands of the installed service: system_readme.py
+INSTALLED = {"Install", "A first policy", "Remove"}  # the sections that system_readme.py runs
 
 
 def blocks(language):
-    return re.findall(rf"(?ms)^```{language}\n(.*?)^```$", (SOURCE / "README.md").read_text())
+    """Each with the section that it is in."""
+    parts = re.split(r"(?m)^## (.*)\n", (SOURCE / "README.md").read_text())
+    return [(section, block) for section, text in zip(parts[1::2], parts[2::2])
+            for block in re.findall(rf"(?ms)^```{language}\n(.*?)^```$", text)]
 
 
 class Readme(Scene):
@@ -42,22 +46,24 @@ class Readme(Scene):
         return text.replace("owner: postgres", f"owner: {ME}")
 
     def test_every_command_runs(self):
-        policy = [b for b in blocks("yaml") if b.startswith("version: 1")][0]
+        policy = [b for _, b in blocks("yaml") if b.startswith("version: 1")][0]
         (self.root / "etc/pgcertd/pgcertd.yaml").write_text(self.moved(policy))
-        commands = [line for block in blocks("sh") for line in block.strip().split("\n")]
+        commands = [(section, line) for section, block in blocks("sh")
+                    for line in block.strip().split("\n")]
         self.assertGreater(len(commands), 10)
-        for command in commands:
+        for section, command in commands:
             with self.subTest(command=command):
-                self.try_command(command)
+                self.try_command(section, command)
 
-    def try_command(self, command):
+    def try_command(self, section, command):
         words = command.split()
         if command in ELSEWHERE:
             mode = os.stat(SOURCE / words[0]).st_mode
             self.assertTrue(mode & stat.S_IXUSR, "is executable")
             run("bash", "-n", SOURCE / words[0])
         elif words[0] in AS_ROOT or words[-1] == "uninstall":
-            self.assertTrue((SOURCE / "tests/system_readme.py").exists())
+            self.assertIn(section, INSTALLED)
+            self.assertIn(f'commands("{section}")', (SOURCE / "tests/system_readme.py").read_text())
         elif words[0] == "apt-get":
             self.packages(words[2:])
         elif words[0] in ("meson", "ninja"):
