@@ -299,7 +299,7 @@ class Changed(Scene):
 
     def test_a_broken_policy_is_critical_once_a_step_is_held(self):
         cluster = self.postgres()
-        policy = self.short_policy(cluster, lifetime="12s", renew_before="7s")
+        policy = self.short_policy(cluster, lifetime="24s", renew_before="10s")
         daemon = self.pgcertd(policy).start()
         wait_until(lambda: daemon.status()["health"] == 0, "proven")
         daemon.ctl("renew", "--all")
@@ -309,7 +309,7 @@ class Changed(Scene):
         broken.rename(daemon.policy_file)
         wait_until(lambda: daemon.status()["policy_error"], "it is told", 5)
         self.assertEqual(daemon.status()["health"], 0)
-        wait_until(lambda: daemon.status()["health"] == 2, "a renewal is held", 12)
+        wait_until(lambda: daemon.status()["health"] == 2, "a renewal is held")
         told = daemon.status()
         self.assertEqual(told["certificates"]["server"]["state"], "held")
         self.assertIn("nonsense", told["certificates"]["server"]["error"])
