@@ -72,11 +72,9 @@ def set_user_bit():
 def later():
     """A directory that is made while we run."""
     deadline = time.monotonic() + 20
-    while not os.path.isdir(WANTED["later"]):
+    while not os.path.isdir(WANTED["later"]) or os.stat(WANTED["later"]).st_uid != os.getuid():
         if time.monotonic() > deadline:
             raise TimeoutError(errno.ETIMEDOUT, "it did not come")
-        time.sleep(0.05)
-    while os.stat(WANTED["later"]).st_uid != os.getuid():
         time.sleep(0.05)
     write(WANTED["later"] + "/x")
 
