@@ -257,14 +257,14 @@ static int overwrite(int fd, const char *name, Error *reterr)
 {
         static const uint8_t zeros[CAFILE_KEY_MAX];
         struct stat stat;
+        int r;
 
         if (fstat(fd, &stat) < 0)
                 return error_set(reterr, errno, "cannot look at %s: %m", name);
         if (!S_ISREG(stat.st_mode) || stat.st_size > (off_t)sizeof zeros)
                 return error_set(reterr, EINVAL, "%s is not a key: it is not wiped", name);
-        if (pwrite(fd, zeros, (size_t)stat.st_size, 0) != stat.st_size)
-                return error_set(reterr, EIO, "cannot overwrite %s", name);
-        return fdio_sync(fd, name, reterr);
+        r = fdio_write_all(fd, zeros, (size_t)stat.st_size, name, reterr);
+        return r < 0 ? r : fdio_sync(fd, name, reterr);
 }
 
 int cafile_wipe_key(int directory_fd, uint32_t number, Error *reterr)

@@ -46,7 +46,10 @@ static int read_key(const char *path, Key **ret, Error *reterr)
 
         /* The likeliest failure: an openssl key is root's, 0600. */
         if (r == -EACCES)
-                return error_prefix(reterr, "the signer's user cannot read the key"), r;
+                return error_set(reterr, EACCES,
+                                 "the signer's user cannot read the key %s: %s HINT: Copy it to "
+                                 "where the user pgcertd-signer alone can read it.",
+                                 path, strerror(EACCES));
         if (r < 0)
                 return r;
         if (is_encrypted(&bytes))

@@ -404,12 +404,13 @@ static int on_login_as(void *userdata, int fd, uint64_t tag, Message *request, M
         ClusterPlace place = {0};
         int64_t deadline;
         uint32_t port;
+        const char *name;
         int r = program_policy(&worker->program, tag, reterr);
 
         if (r < 0)
                 return r;
-        cluster = policy_find_cluster(worker->program.policy,
-                                      wire_get_text(request, POLICY_NAME_MAX));
+        name = wire_get_text(request, POLICY_NAME_MAX);
+        cluster = policy_find_cluster(worker->program.policy, name);
         deadline = get_deadline(request);
         snprintf(place.address, sizeof place.address, "%s",
                  wire_get_text(request, sizeof place.address - 1));
@@ -417,7 +418,7 @@ static int on_login_as(void *userdata, int fd, uint64_t tag, Message *request, M
         place.port = port <= UINT16_MAX ? (uint16_t)port : 0;
         r = wire_end(request, reterr);
         if (r >= 0 && !cluster)
-                r = error_set(reterr, EPERM, "the policy has no such cluster");
+                r = error_set(reterr, EPERM, "the policy has no cluster \"%s\"", name);
         if (r >= 0)
                 r = cluster_login_as(cluster, worker->uid, &place, deadline, &result, reterr);
         if (r < 0)
