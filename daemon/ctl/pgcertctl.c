@@ -49,7 +49,7 @@ static const Command commands[] = {
          CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_ALL | CONTROL_REKEY, "certificates, or --all",
          false, true},
         {"adopt", "hand files over that pgcertd did not make; without --yes only tell",
-         CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_YES, "certificates or clusters", false, true},
+         CONTROL_NO_WAIT | CONTROL_YES, "certificates or clusters", false, true},
         {"rotate", "roll the CA of an authority over, and wait until the next one is published",
          CONTROL_JSON | CONTROL_NO_WAIT | CONTROL_EMERGENCY | CONTROL_YES, "an authority", true,
          true},
@@ -214,7 +214,7 @@ static int help(void)
                "  --no-wait          renew, adopt, rotate: return when queued\n"
                "  --emergency        rotate: the CA's key was stolen; without --yes only tell\n"
                "  --yes              adopt, rotate --emergency: do it\n"
-               "  --json             answer in JSON\n"
+               "  --json             all but adopt: answer in JSON\n"
                "  --runtime-dir DIR  where pgcertd's control socket is (" RUNTIME_DIR ")\n"
                "  --help             show this\n"
                "  --version          show the version\n"
