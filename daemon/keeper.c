@@ -42,8 +42,9 @@ struct Keeper {
         Runner runner;             /* of the pass that runs, or tidies up: its outcome was taken */
         uint64_t number;           /* of the pass that runs, or ran last */
         Requests requests;         /* that came since it began */
-        bool is_confirmed; /* a renewal was asked for while the clock was known to be doubted */
-        unsigned rounds;   /* passes in a row that left something due */
+        bool is_confirmed;  /* a renewal was asked for while the clock was known to be doubted */
+        unsigned rounds;    /* passes in a row that left something due */
+        bool lacks_metrics; /* their file could not be written, which is told once */
 };
 
 static void set_timer(sd_event_source *source, int64_t at_usec)
@@ -116,12 +117,19 @@ static void take_requests(Keeper *keeper, Work *pass)
 }
 
 /* How things stand, for whoever asks systemd or reads the metrics. */
-static void tell_state(const Keeper *keeper)
+static void tell_state(Keeper *keeper)
 {
+        const char *directory = keeper->state->places.runtime_dir;
         Report report;
+        Error error;
+        int r;
 
         state_report(keeper->state, &report);
-        metrics_write(&report, keeper->state->places.runtime_dir);
+        r = metrics_write(&report, directory, &error);
+        if (r < 0 && !keeper->lacks_metrics)
+                log_plain(LOG_WARNING, "the metrics file %s/%s is not written: %s", directory,
+                          METRICS_NAME, error.text);
+        keeper->lacks_metrics = r < 0;
         news_status(keeper->state);
 }
 

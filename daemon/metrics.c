@@ -1,17 +1,15 @@
 #include "daemon/metrics.h"
 
 #include "common/fdio.h"
-#include "common/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #define METRICS_TEMPORARY "." METRICS_NAME
 
-static int put(const Report *report, const char *runtime_dir, Error *reterr)
+int metrics_write(const Report *report, const char *runtime_dir, Error *reterr)
 {
         static const FileMode mode = {.mode = 0644, .group = (gid_t)-1};
         _cleanup_(text_done) Text text = {0};
@@ -29,16 +27,4 @@ static int put(const Report *report, const char *runtime_dir, Error *reterr)
         if (r >= 0 && renameat(fd, METRICS_TEMPORARY, fd, METRICS_NAME) < 0)
                 r = error_set(reterr, errno, "cannot put %s in place: %m", METRICS_NAME);
         return r;
-}
-
-void metrics_write(const Report *report, const char *runtime_dir)
-{
-        static bool is_failing;
-        Error error;
-        int r = put(report, runtime_dir, &error);
-
-        if (r < 0 && !is_failing)
-                log_plain(LOG_WARNING, "the metrics file %s/%s is not written: %s", runtime_dir,
-                          METRICS_NAME, error.text);
-        is_failing = r < 0;
 }

@@ -9,5 +9,4 @@
 
 #define METRICS_NAME "pgcertd.prom"
 
-/* A failure is told on the log once, until a write succeeds again. */
-void metrics_write(const Report *report, const char *runtime_dir);
+int metrics_write(const Report *report, const char *runtime_dir, Error *reterr);

@@ -2,6 +2,7 @@
 
 #include "tests/report_scene.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -79,22 +80,24 @@ START_TEST(tells_little_before_the_first_pass)
 }
 END_TEST
 
-START_TEST(replaces_its_file_and_never_fails)
+START_TEST(replaces_its_file_and_tells_why_it_cannot)
 {
         char directory[] = "/tmp/check_metrics.XXXXXX", path[64];
         struct stat before, after;
+        Error error = {0};
 
         ck_assert_ptr_nonnull(mkdtemp(directory));
         snprintf(path, sizeof path, "%s/pgcertd.prom", directory);
-        metrics_write(&scene.report, directory);
+        ck_assert_int_eq(metrics_write(&scene.report, directory, &error), 0);
         ck_assert_int_eq(stat(path, &before), 0);
         ck_assert_int_eq(before.st_mode & 07777, 0644);
-        metrics_write(&scene.report, directory);
+        ck_assert_int_eq(metrics_write(&scene.report, directory, &error), 0);
         ck_assert_int_eq(stat(path, &after), 0);
         ck_assert_uint_ne(before.st_ino, after.st_ino);
         unlink(path);
         ck_assert_int_eq(rmdir(directory), 0);
-        metrics_write(&scene.report, directory);
+        ck_assert_int_eq(metrics_write(&scene.report, directory, &error), -ENOENT);
+        ck_assert_ptr_nonnull(strstr(error.text, directory));
 }
 END_TEST
 
@@ -108,7 +111,7 @@ static Suite *suite(void)
         tcase_add_test(tcase, tells_since_when_a_proof_is_owed);
         tcase_add_test(tcase, tells_what_is_wrong);
         tcase_add_test(tcase, tells_little_before_the_first_pass);
-        tcase_add_test(tcase, replaces_its_file_and_never_fails);
+        tcase_add_test(tcase, replaces_its_file_and_tells_why_it_cannot);
         suite_add_tcase(suite, tcase);
         return suite;
 }
