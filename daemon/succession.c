@@ -19,6 +19,7 @@ typedef struct Told {
         const char *subject; /* of the generation */
         const char *until;   /* its end */
         const Step *step;
+        bool is_imported; /* the CA was somebody else's before */
 } Told;
 
 /* How a verb goes over the wire, and how it is told. */
@@ -34,8 +35,8 @@ typedef struct Act {
 
 static void tell_created(const Work *work, const WorkEvent *event, const Told *told)
 {
-        work_tell(work, event, "the CA of %s was made: %s, valid until %s", told->name,
-                  told->subject, told->until);
+        work_tell(work, event, "the CA of %s was %s: %s, valid until %s", told->name,
+                  told->is_imported ? "taken over" : "made", told->subject, told->until);
 }
 
 static void tell_replaced(const Work *work, const WorkEvent *event, const Told *told)
@@ -158,7 +159,8 @@ static void done(Work *work, const Step *step, const char *former)
                      .distribute_usec = policy->distribute_usec,
                      .subject = generation ? generation->subject : former,
                      .until = until,
-                     .step = step};
+                     .step = step,
+                     .is_imported = generation && generation->is_imported};
 
         attempt_succeeded(&work->memory->authorities[step->object].attempt);
         work->did_steps = true;
