@@ -132,6 +132,14 @@ const ObservedGeneration *authority_find_key(const ObservedAuthority *authority,
         return NULL;
 }
 
+const ObservedGeneration *authority_find_number(const ObservedAuthority *authority, uint32_t number)
+{
+        for (size_t i = 0; i < authority->n_generations; i++)
+                if (authority->generations[i].number == number)
+                        return &authority->generations[i];
+        return NULL;
+}
+
 bool authority_is_retired(const ObservedAuthority *authority, const uint8_t key_id[CERT_KEY_ID])
 {
         for (size_t i = 0; i < authority->n_retired; i++)

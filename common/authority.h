@@ -83,6 +83,10 @@ const ObservedGeneration *authority_current(const ObservedAuthority *authority);
 const ObservedGeneration *authority_find_key(const ObservedAuthority *authority,
                                              const uint8_t key_id[CERT_KEY_ID]);
 
+/* The generation with that number; NULL where there is none, as of a retired one. */
+const ObservedGeneration *authority_find_number(const ObservedAuthority *authority,
+                                                uint32_t number);
+
 /* Whether an anchor with that subjectKeyIdentifier was retired. */
 bool authority_is_retired(const ObservedAuthority *authority, const uint8_t key_id[CERT_KEY_ID]);
 

@@ -152,14 +152,6 @@ static int add_generation(Forecast *forecast, size_t index, AuthorityPhase phase
         return r >= 0 && current ? add_cross(current, made, reterr) : r;
 }
 
-static ObservedGeneration *find_number(ObservedAuthority *authority, uint32_t number)
-{
-        for (size_t i = 0; i < authority->n_generations; i++)
-                if (authority->generations[i].number == number)
-                        return &authority->generations[i];
-        return NULL;
-}
-
 /* The last end of the leaves that the generation has issued: those that are there. */
 static int64_t last_leaf(const Forecast *forecast, const ObservedGeneration *generation)
 {
@@ -210,7 +202,9 @@ static int retire(ObservedAuthority *authority, ObservedGeneration *former, Erro
 static int apply_authority(Forecast *forecast, const Step *step, Error *reterr)
 {
         ObservedAuthority *authority = &forecast->observation->authorities[step->object];
-        ObservedGeneration *generation = find_number(authority, step->generation);
+        const ObservedGeneration *found = authority_find_number(authority, step->generation);
+        ObservedGeneration *generation =
+                found ? &authority->generations[found - authority->generations] : NULL;
 
         if (step->verb == STEP_AUTHORITY)
                 return add_generation(forecast, step->object,

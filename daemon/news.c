@@ -164,22 +164,21 @@ static bool is_new_notice(const PlanAuthority *planned, MemoryAuthority *memory)
 /* Of a stolen CA all was told when it was replaced. */
 static bool is_stolen(const ObservedAuthority *observed, uint32_t number)
 {
-        for (size_t i = 0; i < observed->n_generations; i++)
-                if (observed->generations[i].number == number)
-                        return observed->generations[i].is_stolen;
-        return false;
+        const ObservedGeneration *generation = authority_find_number(observed, number);
+
+        return generation && generation->is_stolen;
 }
 
 static void tell_notice(const PolicyAuthority *policy, const ObservedAuthority *observed,
                         const PlanAuthority *planned)
 {
+        const ObservedGeneration *generation =
+                authority_find_number(observed, planned->next_generation);
         LogField fields[] = {{"PGCERTD_AUTHORITY", policy->name}, {NULL, NULL}};
-        const char *subject = "a CA", *missing = planned->waits_for;
+        const char *subject = generation ? generation->subject : "a CA";
+        const char *missing = planned->waits_for;
         char at[CLOCK_TEXT_MAX];
 
-        for (size_t i = 0; i < observed->n_generations; i++)
-                if (observed->generations[i].number == planned->next_generation)
-                        subject = observed->generations[i].subject;
         log_event(
                 missing ? LOG_WARNING : LOG_NOTICE, EVENT_CA_NOTICE, fields,
                 planned->next_verb == STEP_ACTIVATE

@@ -221,14 +221,6 @@ static int do_turn(Signer *signer, WireVerb verb, const PolicyAuthority *authori
         return turn_emergency(ca, policy, authority, number, now_usec, reterr);
 }
 
-static const ObservedGeneration *find_number(const ObservedAuthority *observed, uint32_t number)
-{
-        for (size_t i = 0; i < observed->n_generations; i++)
-                if (observed->generations[i].number == number)
-                        return &observed->generations[i];
-        return NULL;
-}
-
 /* A deed is told of the generation that it made, or of the one that was named: retired ones are not
  * seen any more afterwards. */
 static void tell_turn(const Turn *turn, const char *authority, uint32_t number,
@@ -237,7 +229,7 @@ static void tell_turn(const Turn *turn, const char *authority, uint32_t number,
         const ObservedGeneration *generation =
                 turn->verb == WIRE_PREPARE     ? authority_find(after, AUTHORITY_NEXT)
                 : turn->verb == WIRE_EMERGENCY ? authority_current(after)
-                                               : find_number(before, number);
+                                               : authority_find_number(before, number);
 
         if (turn->verb == WIRE_EMERGENCY)
                 log_plain(LOG_CRIT, "authority %s: the key of generation %u was called stolen",

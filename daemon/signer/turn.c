@@ -46,10 +46,7 @@ static int find(const Ca *ca, const PolicyAuthority *authority, uint32_t number,
 
         if (r < 0)
                 return r;
-        *ret = NULL;
-        for (size_t i = 0; i < ret_view->observed.n_generations; i++)
-                if (ret_view->observed.generations[i].number == number)
-                        *ret = &ret_view->observed.generations[i];
+        *ret = authority_find_number(&ret_view->observed, number);
         files = caview_files(ret_view, number);
         if (!*ret && !(files && cafile_has(files, CAFILE_RETIRED)))
                 return error_set(reterr, ENOENT, "authority %s has no generation %" PRIu32,
