@@ -11,6 +11,16 @@ void observed_set_done(ObservedSet *set)
         *set = (ObservedSet){0};
 }
 
+bool observed_set_is_published(const ObservedSet *set)
+{
+        return set->state == SET_OURS || set->state == SET_DAMAGED;
+}
+
+bool observed_set_has_leaf(const ObservedSet *set)
+{
+        return set->has_leaf && observed_set_is_published(set);
+}
+
 void observed_cluster_done(ObservedCluster *cluster)
 {
         free(cluster->override);

@@ -126,6 +126,10 @@ int observation_copy(const Observation *from, Observation **ret, Error *reterr);
 void observed_set_done(ObservedSet *set);
 void observed_cluster_done(ObservedCluster *cluster);
 
+/* Whether pgcertd published the set, damaged since or not; and whether its leaf could be read. */
+bool observed_set_is_published(const ObservedSet *set);
+bool observed_set_has_leaf(const ObservedSet *set);
+
 /* The index of a bundle with these anchors, added where it is new. */
 int observation_bundle(Observation *observation, const uint8_t (*anchors)[CERT_KEY_ID], size_t n,
                        uint32_t *ret, Error *reterr);

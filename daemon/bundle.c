@@ -51,7 +51,7 @@ bool bundle_needs_stolen(const Policy *policy, const Observation *observation, s
 
                 if (policy->certificates[i].use != POLICY_CLIENT ||
                     policy->certificates[i].authority != &policy->authorities[authority] ||
-                    !set->has_leaf || (set->state != SET_OURS && set->state != SET_DAMAGED))
+                    !observed_set_has_leaf(set))
                         continue;
                 issuer = authority_find_key(observed, set->leaf.issuer_key_id);
                 if (issuer && bundle_is_stolen(issuer))

@@ -26,11 +26,6 @@ static size_t authority_index(const DraftInput *input, size_t index)
         return (size_t)(policy->certificates[index].authority - policy->authorities);
 }
 
-static bool is_published(const ObservedSet *set)
-{
-        return set->has_leaf && (set->state == SET_OURS || set->state == SET_DAMAGED);
-}
-
 bool draft_is_foreign(const Draft *draft, const ObservedSet *set)
 {
         return takeover_is_foreign(set) || (set->state == SET_ABSENT && draft->foreign);
@@ -58,7 +53,7 @@ static int find_unsigned(const DraftInput *input, size_t index, Draft *draft, Er
                 return obstruct(draft, CERTIFICATE_HELD, HEALTH_CRITICAL, issuer->problem, reterr);
         case ISSUER_BEHIND:
                 /* One that is there and known was judged by itself. */
-                if (is_published(set_of(input, index)))
+                if (observed_set_has_leaf(set_of(input, index)))
                         break;
                 return obstruct(draft, CERTIFICATE_HELD, HEALTH_WARNING, issuer->problem, reterr);
         case ISSUER_PENDING:

@@ -10,11 +10,6 @@ static const ObservedSet *set_of(const DraftInput *input, size_t index)
         return &input->due.observation->sets[index];
 }
 
-static bool is_published(const ObservedSet *set)
-{
-        return set->has_leaf && (set->state == SET_OURS || set->state == SET_DAMAGED);
-}
-
 static size_t authority_index(const DraftInput *input, size_t index)
 {
         const Policy *policy = input->due.policy;
@@ -101,7 +96,7 @@ static const char *find_state(const DraftInput *input, size_t index, const Draft
                         return waiting_sentence(input, index);
                 return foreign_sentence(input, draft, set, text);
         }
-        if (!draft->is_issuing && is_published(set) &&
+        if (!draft->is_issuing && observed_set_has_leaf(set) &&
             health_is_expired(set->leaf.not_after_usec, input->due.now_usec)) {
                 row->health = HEALTH_CRITICAL;
                 row->state = CERTIFICATE_EXPIRED;
@@ -112,7 +107,7 @@ static const char *find_state(const DraftInput *input, size_t index, const Draft
                 row->state = draft->obstacle_state;
                 return draft->obstacle;
         }
-        if (draft->is_refused || (is_published(set) && set->refused > set->generation)) {
+        if (draft->is_refused || (observed_set_has_leaf(set) && set->refused > set->generation)) {
                 row->state = CERTIFICATE_REFUSED;
                 return refused_sentence(draft, set, attempt, text);
         }
@@ -149,7 +144,8 @@ int draftrow_make(const DraftInput *input, size_t index, const Draft *draft, Dra
                               input->due.now_usec))
                 ret->health = HEALTH_CRITICAL;
         /* Not valid yet is as bad as expired, where nothing is about to mend it. */
-        if (draft->obstacle && is_published(set) && set->leaf.not_before_usec > input->due.now_usec)
+        if (draft->obstacle && observed_set_has_leaf(set) &&
+            set->leaf.not_before_usec > input->due.now_usec)
                 ret->health = HEALTH_CRITICAL;
         text_done(&text);
         return r;

@@ -85,7 +85,7 @@ int64_t due_at(const DueInput *input, size_t index)
         const ObservedSet *set = &input->observation->sets[index];
         int64_t renew, rekey;
 
-        if (!set->has_leaf || (set->state != SET_OURS && set->state != SET_DAMAGED) ||
+        if (!observed_set_has_leaf(set) ||
             (evidence_is_alien(input->policy, input->observation, index) &&
              !authority_current(authority_of(input, certificate->authority))))
                 return USEC_INFINITY;

@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bool is_published(const ObservedSet *set)
-{
-        return set->state == SET_OURS || set->state == SET_DAMAGED;
-}
-
 /* Whether it was tried to move the set, in vain, or nobody can. */
 static bool is_stuck(const ObservedSet *set, const MemoryCertificate *memory, bool is_overridden)
 {
@@ -55,7 +50,8 @@ static void count_set(const Policy *policy, const Observation *observation, cons
                         evidence_has_anchor(observation, set, current->facts.key_id);
         bool is_holding = has_leaf || trusts_stolen(observation, authority, set);
 
-        if (set->state != SET_UNKNOWN && (!is_published(set) || (is_moved && !is_holding)))
+        if (set->state != SET_UNKNOWN &&
+            (!observed_set_is_published(set) || (is_moved && !is_holding)))
                 return;
         if (is_stuck(set, &memory->certificates[index], is_overridden)) {
                 evidence_add(&emergency->stuck, "certificate", certificate->name);
@@ -78,7 +74,7 @@ static void count_cluster(const Policy *policy, const Observation *observation,
                      observed->served.outcome == HANDSHAKE_NOT_TRIED ||
                      memory->clusters[index].attempt.failures > 0;
 
-        if (!is_published(set) || observed->state == CLUSTER_ABSENT ||
+        if (!observed_set_is_published(set) || observed->state == CLUSTER_ABSENT ||
             observed->state == CLUSTER_DOWN || proof_is_served(observed, set))
                 return;
         for (size_t b = 0; b < cluster->certificate->n_bundle; b++) {

@@ -35,11 +35,6 @@ bool evidence_has_anchor(const Observation *observation, const ObservedSet *set,
         return false;
 }
 
-static bool is_published(const ObservedSet *set)
-{
-        return set->state == SET_OURS || set->state == SET_DAMAGED;
-}
-
 bool evidence_is_alien(const Policy *policy, const Observation *observation, size_t index)
 {
         static const uint8_t absent[CERT_KEY_ID];
@@ -48,7 +43,7 @@ bool evidence_is_alien(const Policy *policy, const Observation *observation, siz
                 &observation
                          ->authorities[policy->certificates[index].authority - policy->authorities];
 
-        if (authority->n_trust == 0 || !is_published(set) || !set->has_leaf ||
+        if (authority->n_trust == 0 || !observed_set_has_leaf(set) ||
             authority_find_key(authority, set->leaf.issuer_key_id))
                 return false;
         for (size_t i = 0; i < authority->n_trust; i++)
@@ -69,7 +64,7 @@ static void count_set(const Policy *policy, const Observation *observation, size
                 evidence_add(&evidence->foreign, "certificate", certificate->name);
                 return;
         }
-        if (!evidence->next || (set->state != SET_UNKNOWN && !is_published(set)) ||
+        if (!evidence->next || (set->state != SET_UNKNOWN && !observed_set_is_published(set)) ||
             (set->state != SET_UNKNOWN &&
              evidence_has_anchor(observation, set, evidence->next->facts.key_id)))
                 return;
@@ -112,7 +107,7 @@ static void count_cluster(const Policy *policy, const Observation *observation, 
         size_t i = (size_t)(cluster->certificate - policy->certificates);
         const ObservedSet *set = &observation->sets[i];
 
-        if (!is_published(set) || observed->state == CLUSTER_ABSENT ||
+        if (!observed_set_is_published(set) || observed->state == CLUSTER_ABSENT ||
             observed->state == CLUSTER_DOWN || proof_is_served(observed, set))
                 return;
         for (size_t b = 0; b < cluster->certificate->n_bundle; b++) {

@@ -93,11 +93,6 @@ static int collect_bundles(const Observation *observation, Issuers *issuers, Err
         return 0;
 }
 
-static bool is_published(const ObservedSet *set)
-{
-        return set->has_leaf && (set->state == SET_OURS || set->state == SET_DAMAGED);
-}
-
 static void see_leaf(Issuers *issuers, const CertFacts *leaf)
 {
         IssuerKey *key = find_key(issuers, leaf->issuer_key_id);
@@ -109,7 +104,7 @@ static void see_leaf(Issuers *issuers, const CertFacts *leaf)
 static void see_leaves(const Observation *observation, Issuers *issuers)
 {
         for (size_t i = 0; i < observation->n_sets; i++)
-                if (is_published(&observation->sets[i]))
+                if (observed_set_has_leaf(&observation->sets[i]))
                         see_leaf(issuers, &observation->sets[i].leaf);
         for (size_t c = 0; c < observation->n_clusters; c++)
                 if (observation->clusters[c].served.outcome == HANDSHAKE_TLS)
@@ -158,7 +153,7 @@ static int collect_slates(const Policy *policy, const Observation *observation,
                 if (is_foreign[i] && slate->foreign == SIZE_MAX)
                         slate->foreign = i;
                 slate->has_alien |= is_alien;
-                if (!is_published(set))
+                if (!observed_set_has_leaf(set))
                         continue;
                 if (slate->published == SIZE_MAX && !is_alien &&
                     !find_key(issuers, set->leaf.issuer_key_id))
@@ -323,7 +318,8 @@ bool issuers_know_set(const Issuers *issuers, const Policy *policy, const Observ
         Text text = {0};
 
         *ret_problem = NULL;
-        if (!is_published(set) || !issuers_heard(issuers, policy, &policy->certificates[index]))
+        if (!observed_set_has_leaf(set) ||
+            !issuers_heard(issuers, policy, &policy->certificates[index]))
                 return true;
         what = find_unknown(issuers, observation, set);
         if (!what)

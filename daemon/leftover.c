@@ -131,9 +131,9 @@ static void format(const Places *places, const Policy *policy, const Observation
 {
         for (size_t i = 0; i < places->n; i++) {
                 const PolicyCertificate *certificate = places->items[i];
-                uint8_t state = observation->sets[certificate - policy->certificates].state;
+                const ObservedSet *set = &observation->sets[certificate - policy->certificates];
 
-                if (places->is_known[i] || state == SET_OURS || state == SET_DAMAGED)
+                if (places->is_known[i] || observed_set_is_published(set))
                         add_line(text, "managed", certificate->name, certificate->directory);
         }
         for (size_t i = 0; i < leftovers->n; i++)

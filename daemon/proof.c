@@ -9,11 +9,6 @@
 #include <assert.h>
 #include <string.h>
 
-static bool has_disk_leaf(const ObservedSet *set)
-{
-        return set->has_leaf && (set->state == SET_OURS || set->state == SET_DAMAGED);
-}
-
 static bool is_leaf(const uint8_t sha256[CERT_FINGERPRINT], const ObservedSet *set)
 {
         return memcmp(sha256, set->leaf.sha256, CERT_FINGERPRINT) == 0;
@@ -26,7 +21,7 @@ static bool sees_leaf(const ObservedCluster *observed)
 
 bool proof_is_served(const ObservedCluster *observed, const ObservedSet *set)
 {
-        return has_disk_leaf(set) && sees_leaf(observed) &&
+        return observed_set_has_leaf(set) && sees_leaf(observed) &&
                is_leaf(observed->served.leaf.sha256, set);
 }
 
@@ -34,7 +29,7 @@ int64_t proof_served_until(const ObservedCluster *observed, const ObservedSet *s
 {
         if (sees_leaf(observed))
                 return observed->served.leaf.not_after_usec;
-        return has_disk_leaf(set) ? set->leaf.not_after_usec : USEC_INFINITY;
+        return observed_set_has_leaf(set) ? set->leaf.not_after_usec : USEC_INFINITY;
 }
 
 bool proof_is_foreign(const ObservedCluster *observed, const MemoryCluster *memory)
@@ -65,7 +60,7 @@ static bool is_changed(const ProofInput *input)
 
 static const char *configure_reason(const ProofInput *input)
 {
-        bool is_there = input->is_issuing || has_disk_leaf(input->set);
+        bool is_there = input->is_issuing || observed_set_has_leaf(input->set);
 
         if (!is_there || input->is_foreign)
                 return NULL;
@@ -84,7 +79,8 @@ static const char *load_reason(const ProofInput *input, const char *configure)
 {
         if (input->is_issuing)
                 return "a new leaf is published";
-        if (!has_disk_leaf(input->set) || input->set->state != SET_OURS || input->is_foreign)
+        if (!observed_set_has_leaf(input->set) || input->set->state != SET_OURS ||
+            input->is_foreign)
                 return NULL;
         if (input->is_trusting)
                 return "a new trust bundle is published";
@@ -171,7 +167,7 @@ static ClusterProof judge(const ProofInput *input)
 
         if (input->observed->state == CLUSTER_ABSENT)
                 return PROOF_UNVERIFIABLE;
-        if (!has_disk_leaf(input->set))
+        if (!observed_set_has_leaf(input->set))
                 return PROOF_OWED;
         if (input->observed->state != CLUSTER_RUNNING)
                 return memory->has_proven && is_leaf(memory->proven, input->set) ? PROOF_PROVEN
@@ -242,7 +238,7 @@ int proof_make(const ProofInput *input, Proof *ret, Error *reterr)
         const char *error = NULL;
 
         *ret = (Proof){.verdict = judge(input)};
-        ret->counts = observed->state != CLUSTER_ABSENT && has_disk_leaf(input->set);
+        ret->counts = observed->state != CLUSTER_ABSENT && observed_set_has_leaf(input->set);
         switch ((ClusterState)observed->state) {
         case CLUSTER_UNKNOWN:
         case CLUSTER_STATES:
