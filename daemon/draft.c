@@ -14,12 +14,12 @@ void draft_done(Draft *draft)
         *draft = (Draft){0};
 }
 
-static const ObservedSet *set_of(const DraftInput *input, size_t index)
+const ObservedSet *draft_set(const DraftInput *input, size_t index)
 {
         return &input->due.observation->sets[index];
 }
 
-static size_t authority_index(const DraftInput *input, size_t index)
+size_t draft_authority(const DraftInput *input, size_t index)
 {
         const Policy *policy = input->due.policy;
 
@@ -43,7 +43,7 @@ static int obstruct(Draft *draft, CertificateState state, Health health, const c
 /* What keeps a leaf from being issued. */
 static int find_unsigned(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
 {
-        const Issuer *issuer = &input->issuers.items[authority_index(input, index)];
+        const Issuer *issuer = &input->issuers.items[draft_authority(input, index)];
 
         switch (issuer->state) {
         case ISSUER_READY:
@@ -53,7 +53,7 @@ static int find_unsigned(const DraftInput *input, size_t index, Draft *draft, Er
                 return obstruct(draft, CERTIFICATE_HELD, HEALTH_CRITICAL, issuer->problem, reterr);
         case ISSUER_BEHIND:
                 /* One that is there and known was judged by itself. */
-                if (observed_set_has_leaf(set_of(input, index)))
+                if (observed_set_has_leaf(draft_set(input, index)))
                         break;
                 return obstruct(draft, CERTIFICATE_HELD, HEALTH_WARNING, issuer->problem, reterr);
         case ISSUER_PENDING:
@@ -79,7 +79,7 @@ static int find_unheard(const DraftInput *input, size_t index, Draft *draft, Err
 /* Troubles that are told even while nothing is due: sooner or later something will be. */
 static int find_standing(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
 {
-        const Issuer *issuer = &input->issuers.items[authority_index(input, index)];
+        const Issuer *issuer = &input->issuers.items[draft_authority(input, index)];
         _cleanup_(freep) char *problem = NULL;
 
         if (issuer->state == ISSUER_LOST)
@@ -95,7 +95,7 @@ static int find_standing(const DraftInput *input, size_t index, Draft *draft, Er
  * than a service file. */
 static int find_left(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
 {
-        const ObservedSet *set = set_of(input, index);
+        const ObservedSet *set = draft_set(input, index);
         const Repair *repair = &input->due.memory->certificates[index].repair;
         bool is_service = draft->due.kind == DUE_PUBLISH && !(set->defects & SET_LINKS);
         _cleanup_(text_done) Text text = {0};
@@ -119,7 +119,7 @@ static int find_servers(const DraftInput *input, size_t index, Draft *draft, Err
         _cleanup_(text_done) Text text = {0};
 
         if (!input->due.memory->certificates[index].is_requested ||
-            (set_of(input, index)->defects & SET_ADOPTED))
+            (draft_set(input, index)->defects & SET_ADOPTED))
                 return 0;
         text_add(&text, "it is renewed once these were proved with the new CA: ");
         if (!due_waits_for_servers(&input->due, index, &text))
@@ -162,7 +162,7 @@ static int find_obstacle(const DraftInput *input, size_t index, Draft *draft, Er
 static const Attempt *find_wait(const DraftInput *input, size_t index, const Draft *draft)
 {
         const Memory *memory = input->due.memory;
-        size_t a = authority_index(input, index);
+        size_t a = draft_authority(input, index);
 
         if (memory->certificates[index].is_requested)
                 return NULL;
@@ -209,7 +209,7 @@ static int judge_foreign(const DraftInput *input, size_t index, Draft *draft, Er
  * clock is doubted, and the renewal that hides it waits. */
 static int mend_meanwhile(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
 {
-        const ObservedSet *set = set_of(input, index);
+        const ObservedSet *set = draft_set(input, index);
         char *reason;
 
         if (!input->doubt || draft->due.kind == DUE_NOTHING || set->state != SET_OURS ||
@@ -230,7 +230,7 @@ static int mend_meanwhile(const DraftInput *input, size_t index, Draft *draft, E
 
 int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *reterr)
 {
-        const ObservedSet *set = set_of(input, index);
+        const ObservedSet *set = draft_set(input, index);
         const Attempt *wait;
         int r;
 

@@ -59,6 +59,10 @@ typedef struct Draft {
 
 void draft_done(Draft *draft);
 
+/* Of the certificate at index: what was observed of its set, and its authority's index. */
+const ObservedSet *draft_set(const DraftInput *input, size_t index);
+size_t draft_authority(const DraftInput *input, size_t index);
+
 /* Whether the set is somebody else's. A foreign configuration file counts before the first
  * publication alone: later it must not let the certificate expire. */
 bool draft_is_foreign(const Draft *draft, const ObservedSet *set);

@@ -5,18 +5,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-static const ObservedSet *set_of(const DraftInput *input, size_t index)
-{
-        return &input->due.observation->sets[index];
-}
-
-static size_t authority_index(const DraftInput *input, size_t index)
-{
-        const Policy *policy = input->due.policy;
-
-        return (size_t)(policy->certificates[index].authority - policy->authorities);
-}
-
 static const char *foreign_sentence(const DraftInput *input, const Draft *draft,
                                     const ObservedSet *set, Text *text)
 {
@@ -66,7 +54,7 @@ static const char *waiting_sentence(const DraftInput *input, size_t index)
 {
         const Attempt *own = &input->due.memory->certificates[index].attempt;
         const Attempt *authority =
-                &input->due.memory->authorities[authority_index(input, index)].attempt;
+                &input->due.memory->authorities[draft_authority(input, index)].attempt;
 
         if (attempt_is_waiting(own, input->boot_usec) && own->error)
                 return own->error;
@@ -77,7 +65,7 @@ static const char *waiting_sentence(const DraftInput *input, size_t index)
 static const char *find_state(const DraftInput *input, size_t index, const Draft *draft,
                               DraftRow *row, Text *text)
 {
-        const ObservedSet *set = set_of(input, index);
+        const ObservedSet *set = draft_set(input, index);
         const Attempt *attempt = &input->due.memory->certificates[index].attempt;
 
         row->health = HEALTH_WARNING;
@@ -127,7 +115,7 @@ static const char *find_state(const DraftInput *input, size_t index, const Draft
 int draftrow_make(const DraftInput *input, size_t index, const Draft *draft, DraftRow *ret,
                   Error *reterr)
 {
-        const ObservedSet *set = set_of(input, index);
+        const ObservedSet *set = draft_set(input, index);
         Text text = {0};
         const char *sentence;
         int r = 0;
