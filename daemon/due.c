@@ -73,7 +73,7 @@ static bool ends_later(const DueInput *input, const PolicyCertificate *certifica
         return end >= usec_add(leaf->not_after_usec, USEC_PER_SEC);
 }
 
-static int64_t rekey_at(const PolicyCertificate *certificate, const ObservedSet *set)
+int64_t due_rekey_at(const PolicyCertificate *certificate, const ObservedSet *set)
 {
         return certificate->rekey_always ? USEC_INFINITY
                                          : usec_add(set->key_made_usec, certificate->rekey_usec);
@@ -90,7 +90,7 @@ int64_t due_at(const DueInput *input, size_t index)
              !authority_current(authority_of(input, certificate->authority))))
                 return USEC_INFINITY;
         renew = due_renew_at(certificate, set->leaf.not_after_usec, input->host);
-        rekey = rekey_at(certificate, set);
+        rekey = due_rekey_at(certificate, set);
         if (!ends_later(input, certificate, &set->leaf,
                         renew > input->now_usec ? renew : input->now_usec))
                 renew = USEC_INFINITY;
@@ -200,7 +200,7 @@ static bool find_by_policy(const DueInput *input, const PolicyCertificate *certi
 static bool find_by_time(const DueInput *input, const PolicyCertificate *certificate,
                          const ObservedSet *set, Text *reason)
 {
-        int64_t rekey = rekey_at(certificate, set);
+        int64_t rekey = due_rekey_at(certificate, set);
         int64_t renew = due_renew_at(certificate, set->leaf.not_after_usec, input->host);
         char at[CLOCK_TEXT_MAX];
 
@@ -299,7 +299,7 @@ static bool is_rekey_due(const DueInput *input, size_t index)
 
         return certificate->rekey_always || (set->defects & SET_KEY_TYPE) ||
                set->state == SET_ABSENT ||
-               (set->has_leaf && input->now_usec >= rekey_at(certificate, set));
+               (set->has_leaf && input->now_usec >= due_rekey_at(certificate, set));
 }
 
 /* Whether the leaf is of a CA whose key nobody here has, and no other one can take its place yet:

@@ -51,6 +51,11 @@ int64_t due_at(const DueInput *input, size_t index);
  * does not. Whether somebody else changed it or the policy did, only the memory can tell. */
 const char *due_damage(const ObservedSet *set);
 
-/* As plan_renew_at(). */
+/* When the leaf is renewed: notAfter - renew_before, and earlier by a jitter that is the same for
+ * the same host and name: at most a twentieth of lifetime - renew_before, none where that is under
+ * 1 h. */
 int64_t due_renew_at(const PolicyCertificate *certificate, int64_t not_after_usec,
                      const char *host);
+
+/* When the set's key has its age; USEC_INFINITY where every leaf gets a new key. */
+int64_t due_rekey_at(const PolicyCertificate *certificate, const ObservedSet *set);

@@ -336,18 +336,13 @@ int forecast_apply(Forecast *forecast, const Step *step, Error *reterr)
         return 0;
 }
 
-static int64_t rekey_at(const PolicyCertificate *certificate, const ObservedSet *set)
-{
-        return certificate->rekey_always ? USEC_INFINITY
-                                         : usec_add(set->key_made_usec, certificate->rekey_usec);
-}
-
 bool forecast_is_rekey(const Forecast *forecast, size_t set)
 {
         const PolicyCertificate *certificate = &forecast->input.policy->certificates[set];
 
         return certificate->rekey_always ||
-               forecast->input.now_usec >= rekey_at(certificate, &forecast->observation->sets[set]);
+               forecast->input.now_usec >=
+                       due_rekey_at(certificate, &forecast->observation->sets[set]);
 }
 
 int64_t forecast_renew_at(const Forecast *forecast, size_t index)
@@ -355,8 +350,8 @@ int64_t forecast_renew_at(const Forecast *forecast, size_t index)
         const PolicyCertificate *certificate = &forecast->input.policy->certificates[index];
         const ObservedSet *set = &forecast->observation->sets[index];
         const ObservedGeneration *current = authority_current(authority_of(forecast, index));
-        int64_t renew = plan_renew_at(certificate, set->leaf.not_after_usec, forecast->input.host);
-        int64_t rekey = rekey_at(certificate, set);
+        int64_t renew = due_renew_at(certificate, set->leaf.not_after_usec, forecast->input.host);
+        int64_t rekey = due_rekey_at(certificate, set);
 
         /* A leaf that ends with its CA waits for the next one. */
         if (!current || set->leaf.not_after_usec + USEC_PER_SEC > current->facts.not_after_usec)

@@ -311,9 +311,3 @@ int plan_make(const PlanInput *input, Plan **ret, Error *reterr)
         *ret = TAKE_PTR(plan);
         return 0;
 }
-
-int64_t plan_renew_at(const PolicyCertificate *certificate, int64_t not_after_usec,
-                      const char *host)
-{
-        return due_renew_at(certificate, not_after_usec, host);
-}

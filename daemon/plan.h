@@ -60,9 +60,3 @@ typedef struct Plan {
 int plan_make(const PlanInput *input, Plan **ret, Error *reterr);
 Plan *plan_free(Plan *plan);
 DEFINE_CLEANUP(Plan *, plan_free);
-
-/* When the leaf is renewed: notAfter - renew_before, and earlier by a jitter that is the same for
- * the same host and name: at most a twentieth of lifetime - renew_before, none where that is under
- * 1 h. */
-int64_t plan_renew_at(const PolicyCertificate *certificate, int64_t not_after_usec,
-                      const char *host);

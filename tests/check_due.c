@@ -136,8 +136,8 @@ static void rekey_always_renewal(World *world)
 
 static int64_t renew_at(World *world)
 {
-        return plan_renew_at(&world->policy.certificates[0], server(world)->leaf.not_after_usec,
-                             "db1.example.com");
+        return due_renew_at(&world->policy.certificates[0], server(world)->leaf.not_after_usec,
+                            "db1.example.com");
 }
 
 static void reach_renewal(World *world)
@@ -329,11 +329,11 @@ START_TEST(jitter_renews_earlier_only_and_is_bounded)
                 int64_t at, other;
 
                 snprintf(name, sizeof name, "c%d", i);
-                at = plan_renew_at(&certificate, START + 30 * DAY, "db1");
-                other = plan_renew_at(&certificate, START + 30 * DAY, "db2");
+                at = due_renew_at(&certificate, START + 30 * DAY, "db1");
+                other = due_renew_at(&certificate, START + 30 * DAY, "db2");
                 ck_assert_int_ge(at, early);
                 ck_assert_int_le(at, late);
-                ck_assert_int_eq(at, plan_renew_at(&certificate, START + 30 * DAY, "db1"));
+                ck_assert_int_eq(at, due_renew_at(&certificate, START + 30 * DAY, "db1"));
                 ck_assert_int_ne(at, other);
                 ck_assert(i == 0 || at != first);
                 if (i == 0)
@@ -362,7 +362,7 @@ START_TEST(short_lives_have_no_jitter)
                                                  .lifetime_usec = lives[i].lifetime,
                                                  .renew_before_usec = lives[i].renew_before};
                 int64_t jitter = START - lives[i].renew_before -
-                                 plan_renew_at(&certificate, START, "db1.example.com");
+                                 due_renew_at(&certificate, START, "db1.example.com");
 
                 ck_assert_int_ge(jitter, lives[i].jitter_max > 0);
                 ck_assert_int_le(jitter, lives[i].jitter_max);

@@ -110,8 +110,8 @@ START_TEST(clients_wait_for_the_servers_but_not_past_their_renewal)
         world.memory->clusters[0].tried_pid = world.observation->clusters[0].pid;
         world.memory->clusters[0].tried_started_sec = 1;
         story_expect_steps(&world, "");
-        renew = plan_renew_at(&world.policy.certificates[1], set(&world, 1)->leaf.not_after_usec,
-                              "db1.example.com");
+        renew = due_renew_at(&world.policy.certificates[1], set(&world, 1)->leaf.not_after_usec,
+                             "db1.example.com");
         story_go_to(&world, renew - 1);
         world_publish(&world, 0, false);
         world.memory->clusters[0].tried[0]++;

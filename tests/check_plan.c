@@ -226,9 +226,8 @@ END_TEST
 
 static int64_t renew_at(const World *world, size_t index)
 {
-        return plan_renew_at(&world->policy.certificates[index],
-                             world->observation->sets[index].leaf.not_after_usec,
-                             "db1.example.com");
+        return due_renew_at(&world->policy.certificates[index],
+                            world->observation->sets[index].leaf.not_after_usec, "db1.example.com");
 }
 
 START_TEST(tells_when_to_look_again)

@@ -212,7 +212,7 @@ static bool is_worth_it(const Life *life, size_t index, const Version *version)
                disk->now.key != version->key || now < leaf->not_before_usec ||
                now >= leaf->not_after_usec ||
                memcmp(leaf->issuer_key_id, version->leaf->facts.issuer_key_id, CERT_KEY_ID) != 0 ||
-               (now >= plan_renew_at(certificate, leaf->not_after_usec, "db1.example.com") &&
+               (now >= due_renew_at(certificate, leaf->not_after_usec, "db1.example.com") &&
                 version->leaf->facts.not_after_usec >= leaf->not_after_usec + USEC_PER_SEC);
 }
 
