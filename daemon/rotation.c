@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/pem.h"
+#include "daemon/bundle.h"
 #include "daemon/emergency.h"
 
 #include <string.h>
@@ -164,11 +165,6 @@ int rotation_outcome_json(const Report *report, size_t index, bool is_emergency,
         return statuses[state];
 }
 
-static bool is_trusted(const ObservedGeneration *generation)
-{
-        return !generation->is_stolen || generation->phase == AUTHORITY_CURRENT;
-}
-
 static int check_known(const Report *report, size_t index, Text *text)
 {
         const ObservedAuthority *authority = find(report, index);
@@ -191,7 +187,7 @@ int rotation_bundle(const Report *report, size_t index, Text *text)
         if (status != 0)
                 return status;
         for (size_t i = 0; i < authority->n_generations; i++)
-                if (is_trusted(&authority->generations[i]))
+                if (!bundle_is_stolen(&authority->generations[i]))
                         pem_add_certificate(text, authority->generations[i].der,
                                             authority->generations[i].der_size);
         for (size_t i = 0; i < authority->n_trust; i++)
@@ -229,7 +225,7 @@ int rotation_bundle_json(const Report *report, size_t index, Text *text)
         for (size_t i = 0; i < authority->n_generations; i++) {
                 const ObservedGeneration *generation = &authority->generations[i];
 
-                if (is_trusted(generation))
+                if (!bundle_is_stolen(generation))
                         add_anchor(&json, generation->subject, &generation->facts, generation->der,
                                    generation->der_size);
         }
