@@ -40,6 +40,8 @@ const ObservedSet *report_set(const Report *report, size_t certificate);
 const PlanCertificate *report_certificate(const Report *report, size_t certificate);
 const ObservedCluster *report_observed(const Report *report, size_t cluster);
 const PlanCluster *report_cluster(const Report *report, size_t cluster);
+const ObservedAuthority *report_authority(const Report *report, size_t authority);
+const PlanAuthority *report_ca(const Report *report, size_t authority);
 
 /* Whether the plan has a step of that verb for the object at index; of STEP_VERBS, any step that
  * changes something. */

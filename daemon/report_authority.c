@@ -8,7 +8,7 @@
 
 enum { CELL_MAX = 96 };
 
-static const ObservedAuthority *report_authority(const Report *report, size_t index)
+const ObservedAuthority *report_authority(const Report *report, size_t index)
 {
         const Observation *observation = report->observation;
 
@@ -16,7 +16,7 @@ static const ObservedAuthority *report_authority(const Report *report, size_t in
                                                                  : NULL;
 }
 
-static const PlanAuthority *report_ca(const Report *report, size_t index)
+const PlanAuthority *report_ca(const Report *report, size_t index)
 {
         const Plan *plan = report->plan;
 

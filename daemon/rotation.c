@@ -7,23 +7,9 @@
 
 #include <string.h>
 
-static const ObservedAuthority *find(const Report *report, size_t index)
-{
-        return report->observation && index < report->observation->n_authorities
-                       ? &report->observation->authorities[index]
-                       : NULL;
-}
-
-static const PlanAuthority *planned(const Report *report, size_t index)
-{
-        return report->plan && index < report->plan->n_authorities
-                       ? &report->plan->authorities[index]
-                       : NULL;
-}
-
 static const ObservedGeneration *newest(const Report *report, size_t index)
 {
-        const ObservedAuthority *authority = find(report, index);
+        const ObservedAuthority *authority = report_authority(report, index);
 
         return authority && authority->n_generations > 0
                        ? &authority->generations[authority->n_generations - 1]
@@ -48,7 +34,7 @@ static bool has_stolen(const ObservedAuthority *authority)
 
 bool rotation_is_under_way(const Report *report, size_t index, bool is_emergency)
 {
-        const ObservedAuthority *authority = find(report, index);
+        const ObservedAuthority *authority = report_authority(report, index);
 
         if (!authority)
                 return false;
@@ -66,7 +52,7 @@ RotationState rotation_judge(const Report *report, size_t index, bool is_emergen
                                        report_is_due(report, STEP_EMERGENCY, index)
                                ? ROTATION_GOING
                                : ROTATION_FAILED;
-        is_done = is_emergency ? !has_stolen(find(report, index))
+        is_done = is_emergency ? !has_stolen(report_authority(report, index))
                                : generation->phase != AUTHORITY_NEXT || generation->announced_usec;
         if (is_done)
                 return ROTATION_DONE;
@@ -76,7 +62,7 @@ RotationState rotation_judge(const Report *report, size_t index, bool is_emergen
 /* Why it does not go on; never NULL. */
 static const char *obstacle(const Report *report, size_t index)
 {
-        const PlanAuthority *row = planned(report, index);
+        const PlanAuthority *row = report_ca(report, index);
         const Memory *memory = report->memory;
 
         if (row && row->waits_for)
@@ -89,7 +75,7 @@ static const char *obstacle(const Report *report, size_t index)
 /* What comes next, where it is known. */
 static void add_next(const Report *report, size_t index, Text *text)
 {
-        const PlanAuthority *row = planned(report, index);
+        const PlanAuthority *row = report_ca(report, index);
         char when[CLOCK_TEXT_MAX];
 
         if (!row || row->next_verb == STEP_VERBS || row->next_usec == USEC_INFINITY)
@@ -167,7 +153,7 @@ int rotation_outcome_json(const Report *report, size_t index, bool is_emergency,
 
 static int check_known(const Report *report, size_t index, Text *text)
 {
-        const ObservedAuthority *authority = find(report, index);
+        const ObservedAuthority *authority = report_authority(report, index);
         const char *name = report->policy->authorities[index].name;
 
         if (authority && authority->known && authority->n_generations > 0)
@@ -181,7 +167,7 @@ static int check_known(const Report *report, size_t index, Text *text)
 
 int rotation_bundle(const Report *report, size_t index, Text *text)
 {
-        const ObservedAuthority *authority = find(report, index);
+        const ObservedAuthority *authority = report_authority(report, index);
         int status = check_known(report, index, text);
 
         if (status != 0)
@@ -212,7 +198,7 @@ static void add_anchor(Json *json, const char *subject, const CertFacts *facts, 
 
 int rotation_bundle_json(const Report *report, size_t index, Text *text)
 {
-        const ObservedAuthority *authority = find(report, index);
+        const ObservedAuthority *authority = report_authority(report, index);
         int status = check_known(report, index, text);
         Json json = {.text = text};
 
