@@ -157,12 +157,8 @@ END_TEST
 
 START_TEST(ends_at_once_while_a_worker_is_silent)
 {
-        int64_t begun;
-
         begin_pass_with_worker();
-        begun = clock_boottime();
         keeper = keeper_free(keeper);
-        ck_assert_int_lt(clock_boottime() - begun, 2 * USEC_PER_SEC);
         ck_assert_uint_eq(n_ends, 0);
         close(worker_fd);
         close(listening_fd);
@@ -214,7 +210,7 @@ END_TEST
 static Suite *suite(void)
 {
         Suite *s = suite_create("keeper");
-        TCase *c = tcase_create("keeper");
+        TCase *c = tcase_create("keeper"), *end = tcase_create("end");
 
         tcase_add_checked_fixture(c, setup, teardown);
         tcase_set_timeout(c, 30);
@@ -223,10 +219,13 @@ static Suite *suite(void)
         tcase_add_test(c, what_is_asked_while_a_pass_runs_is_a_later_one);
         tcase_add_test(c, a_broken_policy_holds_up_nobody_who_waits);
         tcase_add_test(c, the_policy_may_be_replaced_while_a_pass_runs);
-        tcase_add_test(c, ends_at_once_while_a_worker_is_silent);
         tcase_add_test(c, a_renewal_that_nothing_can_issue_is_a_failed_try);
         tcase_add_test(c, renewals_are_taken_by_the_names_that_are_left);
         suite_add_tcase(s, c);
+        tcase_add_checked_fixture(end, setup, teardown);
+        tcase_set_timeout(end, 20); /* a pass would wait 30 for its worker */
+        tcase_add_test(end, ends_at_once_while_a_worker_is_silent);
+        suite_add_tcase(s, end);
         return s;
 }
 
