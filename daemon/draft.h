@@ -4,8 +4,8 @@
  */
 #pragma once
 
+#include "common/health.h"
 #include "daemon/due.h"
-#include "daemon/health.h"
 #include "daemon/issuer.h"
 #include "daemon/takeover.h"
 

@@ -5,8 +5,8 @@
  */
 #pragma once
 
+#include "common/health.h"
 #include "common/observation.h"
-#include "daemon/health.h"
 #include "daemon/memory.h"
 
 typedef enum ClusterProof {

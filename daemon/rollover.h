@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "daemon/health.h"
+#include "common/health.h"
 #include "daemon/prospect.h"
 
 typedef struct Rollover {

@@ -21,8 +21,8 @@ LEVELS = [
     "common/macro common/events common/arena common/utf8 common/error",
     "common/log common/lock common/clock common/text common/pem common/duration common/fdio common/keytype common/nearest",
     "common/yaml* common/message common/wire* common/crypto common/key common/cert common/crl",
-    "common/csr common/extension common/profile common/policy* common/authority common/observation common/program",
-    "daemon/clockstep daemon/repair daemon/leftover daemon/memory daemon/step daemon/health daemon/proof "
+    "common/csr common/extension common/profile common/policy* common/authority common/health common/observation common/program",
+    "daemon/clockstep daemon/repair daemon/leftover daemon/memory daemon/step daemon/proof "
     "daemon/issuer daemon/bundle daemon/evidence daemon/emergency daemon/lineage daemon/prospect daemon/rollover "
     "daemon/due daemon/draft daemon/draftrow daemon/task daemon/plan daemon/forecast daemon/timeline daemon/historyline daemon/record "
     "daemon/takeover daemon/consent daemon/table daemon/instance daemon/wake daemon/notify "

@@ -142,7 +142,7 @@ static bool take(Lookup *lookup)
         if (code == 0) {
                 lookup->result->target.resolved = lookup->request.ar_result;
         } else {
-                lookup->result->health = PROBE_UNKNOWN;
+                lookup->result->health = HEALTH_UNKNOWN;
                 snprintf(lookup->result->sentence, sizeof lookup->result->sentence,
                          "its name cannot be resolved: %s",
                          code == EAI_INPROGRESS || code == EAI_CANCELED ? "nobody answered in time"
@@ -205,7 +205,7 @@ static bool is_for(X509 *leaf, const char *name)
 }
 
 /* Makes the result worse, never better; what is worse is what is told. */
-static void blame(ProbeResult *result, ProbeHealth health, const char *sentence)
+static void blame(ProbeResult *result, Health health, const char *sentence)
 {
         if (health <= result->health)
                 return;
@@ -233,9 +233,9 @@ static void judge_dates(ProbeResult *result, int64_t now_usec)
                          duration_format_rough(left, span), clock_format(leaf->not_after_usec, at));
         snprintf(result->sentence, sizeof result->sentence, "%s", sentence);
         if (left <= result->critical_usec || now_usec < leaf->not_before_usec)
-                blame(result, PROBE_CRITICAL, sentence);
+                blame(result, HEALTH_CRITICAL, sentence);
         else if (left <= result->warning_usec)
-                blame(result, PROBE_WARNING, sentence);
+                blame(result, HEALTH_WARNING, sentence);
 }
 
 /* The handshake's sentence may begin with the place, which stands in front of ours already. */
@@ -258,10 +258,10 @@ static void judge(ProbeResult *result, const ProbeOptions *options, const CertLi
         const char *why;
         char sentence[PROBE_SENTENCE_MAX];
 
-        if (result->health == PROBE_UNKNOWN)
+        if (result->health == HEALTH_UNKNOWN)
                 return;
         if (result->target.served.outcome != HANDSHAKE_TLS || result->view.chain.n == 0) {
-                blame(result, PROBE_CRITICAL, without_place(result));
+                blame(result, HEALTH_CRITICAL, without_place(result));
                 return;
         }
         result->warning_usec = options->warning_usec >= 0 ? options->warning_usec : life / 4;
@@ -274,13 +274,13 @@ static void judge(ProbeResult *result, const ProbeOptions *options, const CertLi
                 snprintf(sentence, sizeof sentence, "it does not verify with %.400s: %s",
                          options->ca_file, why ? why : "");
                 if (why)
-                        blame(result, PROBE_CRITICAL, sentence);
+                        blame(result, HEALTH_CRITICAL, sentence);
         }
         snprintf(sentence, sizeof sentence,
                  "the certificate is not for %s: verify-full clients refuse it",
                  result->target.name);
         if (!result->has_name)
-                blame(result, options->ca_file ? PROBE_CRITICAL : PROBE_WARNING, sentence);
+                blame(result, options->ca_file ? HEALTH_CRITICAL : HEALTH_WARNING, sentence);
 }
 
 static int load_ca(const char *file, CertList *ret, Error *reterr)
@@ -306,12 +306,12 @@ static int shake_hands(Probe *probe, int64_t timeout_usec, Error *reterr)
         if (!targets)
                 return error_oom(reterr);
         for (size_t i = 0; i < probe->n; i++)
-                if (probe->results[i].health != PROBE_UNKNOWN)
+                if (probe->results[i].health != HEALTH_UNKNOWN)
                         targets[n++] = probe->results[i].target;
         r = handshake_run(targets, n, usec_add(clock_boottime(), timeout_usec), reterr);
         n = 0;
         for (size_t i = 0; i < probe->n; i++)
-                if (probe->results[i].health != PROBE_UNKNOWN)
+                if (probe->results[i].health != HEALTH_UNKNOWN)
                         probe->results[i].target = targets[n++];
         return r;
 }
@@ -338,12 +338,11 @@ int probe_run(const ProbeOptions *options, Probe **ret, Error *reterr)
         return 0;
 }
 
-ProbeHealth probe_health(const Probe *probe)
+Health probe_health(const Probe *probe)
 {
-        ProbeHealth worst = PROBE_OK;
+        Health worst = HEALTH_OK;
 
         for (size_t i = 0; i < probe->n; i++)
-                if (probe->results[i].health > worst)
-                        worst = probe->results[i].health;
+                worst = health_worse(worst, probe->results[i].health);
         return worst;
 }

@@ -8,10 +8,9 @@
 #pragma once
 
 #include "common/cert.h"
+#include "common/health.h"
 #include "daemon/worker/handshake.h"
 
-/* Health in the monitoring plugins' convention, which is also the exit status. */
-typedef enum ProbeHealth { PROBE_OK, PROBE_WARNING, PROBE_CRITICAL, PROBE_UNKNOWN } ProbeHealth;
 typedef enum ProbeFormat { PROBE_TEXT, PROBE_JSON, PROBE_PROMETHEUS } ProbeFormat;
 
 enum {
@@ -37,7 +36,7 @@ typedef struct ProbeResult {
         uint16_t port;
         HandshakeTarget target;
         View view;
-        ProbeHealth health;
+        Health health;
         char sentence[PROBE_SENTENCE_MAX]; /* what is wrong, or how long it lasts; harmless */
         bool is_verified;                  /* by --ca, for a server, now */
         bool has_name;                     /* the leaf is for the name */
@@ -59,5 +58,5 @@ int probe_run(const ProbeOptions *options, Probe **ret, Error *reterr);
 Probe *probe_free(Probe *probe);
 DEFINE_CLEANUP(Probe *, probe_free);
 
-/* The worst of all; PROBE_UNKNOWN counts as worse than all. */
-ProbeHealth probe_health(const Probe *probe);
+/* The worst of all, which is also the exit status. */
+Health probe_health(const Probe *probe);

@@ -14,13 +14,6 @@ enum {
 
 DEFINE_CLEANUP(GENERAL_NAMES *, GENERAL_NAMES_free);
 
-static const char *const words[] = {
-        [PROBE_OK] = "OK",
-        [PROBE_WARNING] = "WARNING",
-        [PROBE_CRITICAL] = "CRITICAL",
-        [PROBE_UNKNOWN] = "UNKNOWN",
-};
-
 static void add_clean(Text *text, const char *string, size_t size)
 {
         for (size_t i = 0; i < size && string[i]; i++) {
@@ -192,7 +185,7 @@ static void add_details(Text *text, const ProbeResult *result, const ProbeOption
 
 static void add_line(Text *text, const ProbeResult *result)
 {
-        text_addf(text, "%s ", words[result->health]);
+        text_addf(text, "%s ", health_name(result->health));
         add_place(text, result);
         text_add(text, ": ");
         add_word(text, result->sentence);
@@ -201,7 +194,7 @@ static void add_line(Text *text, const ProbeResult *result)
 /* One host: all that is known of it. Several: a line each, the worst first, below a sum. */
 static void add_text(const Probe *probe, const ProbeOptions *options, Text *text)
 {
-        size_t counts[PROBE_UNKNOWN + 1] = {0};
+        size_t counts[HEALTH_UNKNOWN + 1] = {0};
 
         if (probe->n == 1) {
                 add_line(text, &probe->results[0]);
@@ -213,12 +206,12 @@ static void add_text(const Probe *probe, const ProbeOptions *options, Text *text
         for (size_t i = 0; i < probe->n; i++)
                 counts[probe->results[i].health]++;
         text_addf(text, "%s %zu hosts: %zu ok, %zu warning, %zu critical, %zu unknown",
-                  words[probe_health(probe)], probe->n, counts[PROBE_OK], counts[PROBE_WARNING],
-                  counts[PROBE_CRITICAL], counts[PROBE_UNKNOWN]);
+                  health_name(probe_health(probe)), probe->n, counts[HEALTH_OK],
+                  counts[HEALTH_WARNING], counts[HEALTH_CRITICAL], counts[HEALTH_UNKNOWN]);
         add_performance(text, probe);
-        for (int health = PROBE_UNKNOWN; health >= PROBE_OK; health--)
+        for (int health = HEALTH_UNKNOWN; health >= HEALTH_OK; health--)
                 for (size_t i = 0; i < probe->n; i++)
-                        if (probe->results[i].health == (ProbeHealth)health) {
+                        if (probe->results[i].health == (Health)health) {
                                 add_line(text, &probe->results[i]);
                                 text_add(text, "\n");
                         }

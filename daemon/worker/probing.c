@@ -155,7 +155,7 @@ static int fail(const Error *error)
         fprintf(stderr, "pgcertctl: %.*s\n", n, error->text);
         if (hint)
                 fprintf(stderr, "%s\n", hint);
-        return PROBE_UNKNOWN;
+        return HEALTH_UNKNOWN;
 }
 
 int probing_main(int argc, char *argv[])
@@ -167,7 +167,8 @@ int probing_main(int argc, char *argv[])
         int r = parse(argc, argv, &wanted, &error);
 
         if (r > 0)
-                return fputs(usage, stdout) >= 0 && fflush(stdout) == 0 ? PROBE_OK : PROBE_UNKNOWN;
+                return fputs(usage, stdout) >= 0 && fflush(stdout) == 0 ? HEALTH_OK
+                                                                        : HEALTH_UNKNOWN;
         raise_limit();
         if (r >= 0)
                 r = probe_run(&wanted, &probe, &error);

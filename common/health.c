@@ -1,4 +1,4 @@
-#include "daemon/health.h"
+#include "common/health.h"
 
 #include "common/clock.h"
 
