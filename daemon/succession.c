@@ -142,11 +142,9 @@ static const ObservedGeneration *find(const Work *work, const Step *step)
 
         if (phase != AUTHORITY_PHASES)
                 return authority_find(authority, phase);
-        for (size_t i = 0; i < authority->n_generations; i++)
-                if (step->verb == STEP_AUTHORITY ||
-                    authority->generations[i].number == step->generation)
-                        return &authority->generations[i];
-        return NULL;
+        if (step->verb == STEP_AUTHORITY)
+                return authority->n_generations > 0 ? &authority->generations[0] : NULL;
+        return authority_find_number(authority, step->generation);
 }
 
 static void done(Work *work, const Step *step, const char *former)
