@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "daemon/bundle.h"
+#include "daemon/prospect.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -85,14 +86,7 @@ static int name_generation(const PolicySubject *subject, ObservedGeneration *gen
 {
         Text line = {0};
 
-        for (size_t i = 0; i < subject->n; i++) {
-                text_addf(&line, "%s%s=%s", i > 0 ? ", " : "", subject->items[i].type,
-                          subject->items[i].value);
-                if (strcmp(subject->items[i].type, "CN") != 0)
-                        continue;
-                text_addf(&line, " G%" PRIu32 " ", generation->number);
-                text_add_hex(&line, generation->facts.key_id, 4);
-        }
+        prospect_add_subject(subject, generation, &line);
         return text_take(&line, &generation->subject, reterr);
 }
 

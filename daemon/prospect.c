@@ -66,24 +66,30 @@ static bool is_plain(const char *value)
                strlen(value);
 }
 
-/* Whether the CA has the policy's subject, its generation added to the CN ("root G2 3f0d3aec").
- * What cannot be compared counts as the same. */
+void prospect_add_subject(const PolicySubject *subject, const ObservedGeneration *generation,
+                          Text *text)
+{
+        for (size_t i = 0; i < subject->n; i++) {
+                text_addf(text, "%s%s=%s", i > 0 ? ", " : "", subject->items[i].type,
+                          subject->items[i].value);
+                if (strcmp(subject->items[i].type, "CN") != 0)
+                        continue;
+                text_addf(text, " G%" PRIu32 " ", generation->number);
+                text_add_hex(text, generation->facts.key_id, 4);
+        }
+}
+
+/* Whether the CA has the policy's subject, its generation added to the CN. What cannot be compared
+ * counts as the same. */
 static bool has_subject(const PolicyAuthority *authority, const ObservedGeneration *generation)
 {
         const PolicySubject *subject = &authority->subject;
         _cleanup_(text_done) Text line = {0};
 
-        for (size_t i = 0; i < subject->n; i++) {
-                const PolicyAttribute *attribute = &subject->items[i];
-
-                if (!is_plain(attribute->value))
+        for (size_t i = 0; i < subject->n; i++)
+                if (!is_plain(subject->items[i].value))
                         return true;
-                text_addf(&line, "%s%s=%s", i > 0 ? ", " : "", attribute->type, attribute->value);
-                if (strcmp(attribute->type, "CN") != 0)
-                        continue;
-                text_addf(&line, " G%" PRIu32 " ", generation->number);
-                text_add_hex(&line, generation->facts.key_id, 4);
-        }
+        prospect_add_subject(subject, generation, &line);
         return subject->n == 0 || text_check(&line, NULL) < 0 ||
                strcmp(text_content(&line), generation->subject) == 0;
 }
