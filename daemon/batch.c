@@ -31,13 +31,6 @@ static int take_bytes(Message *message, size_t max, uint8_t **ret, size_t *ret_s
         return 0;
 }
 
-static int worker_of(Work *work, size_t set, Peer **ret, Error *reterr)
-{
-        const PolicyCertificate *certificate = &work->input.policy->certificates[set];
-
-        return peers_worker(&work->peers, certificate->owner, certificate->owner_uid, ret, reterr);
-}
-
 void batch_add(Batch *batch, size_t set, bool rekey)
 {
         assert(batch->n < WIRE_BATCH_MAX);
@@ -48,7 +41,7 @@ static int ask_stage(Work *work, BatchItem *item, Error *reterr)
 {
         const Policy *policy = work->input.policy;
         Peer *peer;
-        int r = worker_of(work, item->set, &peer, reterr);
+        int r = work_worker(work, item->set, &peer, reterr);
 
         if (r < 0)
                 return r;
@@ -203,7 +196,7 @@ static int ask_fill(Work *work, BatchItem *item, const Issuance *issuance, Error
                 r = bundle_chain(policy, work->observation, item->set, issuance->leaf.issuer_key_id,
                                  clock_realtime(), &chain, reterr);
         if (r >= 0)
-                r = worker_of(work, item->set, &peer, reterr);
+                r = work_worker(work, item->set, &peer, reterr);
         if (r < 0)
                 return r;
         wire_request(peer->message, WIRE_FILL, policy->tag);

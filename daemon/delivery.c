@@ -52,9 +52,7 @@ static bool is_ready(const Work *work, size_t cluster, const Issuance *issuances
 
 static int worker_of(Work *work, size_t cluster, Peer **ret, Error *reterr)
 {
-        const PolicyCertificate *certificate = cluster_of(work, cluster)->certificate;
-
-        return peers_worker(&work->peers, certificate->owner, certificate->owner_uid, ret, reterr);
+        return work_worker(work, set_of(work, cluster), ret, reterr);
 }
 
 /* A failed try of a cluster: told once, retried with back-off. */
@@ -253,8 +251,7 @@ static void prune(Work *work, size_t index)
         const PolicyCertificate *certificate = &policy->certificates[index];
         Error error;
         Peer *peer;
-        int r = peers_worker(&work->peers, certificate->owner, certificate->owner_uid, &peer,
-                             &error);
+        int r = work_worker(work, index, &peer, &error);
 
         if (r >= 0) {
                 wire_request(peer->message, WIRE_PRUNE, policy->tag);

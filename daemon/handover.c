@@ -39,8 +39,7 @@ static int adopt(Work *work, size_t index, uint32_t *ret_generation, Error *rete
         const PolicyCertificate *certificate = &work->input.policy->certificates[index];
         const ObservedSet *set = &work->observation->sets[index];
         Peer *peer;
-        int r = peers_worker(&work->peers, certificate->owner, certificate->owner_uid, &peer,
-                             reterr);
+        int r = work_worker(work, index, &peer, reterr);
 
         if (r < 0)
                 return r;

@@ -16,13 +16,6 @@ void issuance_done(Issuance *issuance)
         *issuance = (Issuance){0};
 }
 
-static int worker_of(Work *work, size_t index, Peer **ret, Error *reterr)
-{
-        const PolicyCertificate *certificate = &work->input.policy->certificates[index];
-
-        return peers_worker(&work->peers, certificate->owner, certificate->owner_uid, ret, reterr);
-}
-
 /* Whether the authority of a set can sign: where it cannot, its own failure has been told. */
 static bool has_issuer(Work *work, size_t index)
 {
@@ -182,7 +175,7 @@ static void publish_owner(Work *work, size_t first, Issuance *issuances)
         Error error = {0};
         size_t end = first, n = 0;
         Peer *peer;
-        int r = worker_of(work, first, &peer, &error);
+        int r = work_worker(work, first, &peer, &error);
 
         if (r >= 0) {
                 wire_request(peer->message, WIRE_PUBLISH, policy->tag);

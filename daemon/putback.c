@@ -68,8 +68,8 @@ static int ask_back(Work *work, size_t cluster, uint32_t *ret_generation, Error 
         const Served *served = &work->observation->clusters[cluster].served;
         char reason[REASON_MAX];
         Peer *peer;
-        int r = peers_worker(&work->peers, certificate->owner, certificate->owner_uid, &peer,
-                             reterr);
+        int r = work_worker(work, (size_t)(certificate - work->input.policy->certificates), &peer,
+                            reterr);
 
         if (r < 0)
                 return r;

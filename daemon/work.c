@@ -89,6 +89,13 @@ void work_tell(const Work *work, const WorkEvent *event, const char *format, ...
                 work->input.tell(work->input.userdata, &told);
 }
 
+int work_worker(Work *work, size_t index, Peer **ret, Error *reterr)
+{
+        const PolicyCertificate *certificate = &work->input.policy->certificates[index];
+
+        return peers_worker(&work->peers, certificate->owner, certificate->owner_uid, ret, reterr);
+}
+
 /* Tells and remembers a repair; event names the object. */
 static void repaired(Work *work, Repair *repair, WorkEvent *event, const char *reason)
 {

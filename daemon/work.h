@@ -69,6 +69,9 @@ DEFINE_CLEANUP(Work *, work_free);
 /* For the modules of a pass: tells one event. */
 void work_tell(const Work *work, const WorkEvent *event, const char *format, ...) _printf_(3, 4);
 
+/* For the modules of a pass: the worker of the owner of the set at index. */
+int work_worker(Work *work, size_t index, Peer **ret, Error *reterr);
+
 /* For the modules of a pass: a set was published, a configuration file written. Where that put
  * right what somebody else had changed, it is told and remembered. */
 void work_certificate_written(Work *work, size_t index);
