@@ -277,7 +277,7 @@ int peers_worker(Peers *peers, const char *owner, uid_t owner_uid, Peer **ret, E
         return find_peer(peers, PEER_WORKER, owner, ret, reterr);
 }
 
-int peer_lose(Peer *peer, const Error *error)
+int peer_lose(Peer *peer, const Error *error, Error *reterr)
 {
         peer->is_lost = true;
         peer->error = *error;
@@ -286,17 +286,9 @@ int peer_lose(Peer *peer, const Error *error)
                           program_name(peer->kind));
         else
                 error_prefix(&peer->error, "%s", program_name(peer->kind));
-        return -peer->error.code;
-}
-
-/* A failure of the connection: told as the peer's loss. */
-static int lost(Peer *peer, Error *error, Error *reterr)
-{
-        int r = peer_lose(peer, error);
-
         if (reterr)
                 *reterr = peer->error;
-        return r;
+        return -peer->error.code;
 }
 
 int peer_send(Peer *peer, int64_t timeout_usec, Error *reterr)
@@ -307,7 +299,7 @@ int peer_send(Peer *peer, int64_t timeout_usec, Error *reterr)
                 return error_set(reterr, peer->error.code, "%s", peer->error.text);
         if (wire_send(peer->fd, peer->message, usec_add(clock_boottime(), timeout_usec), &error) <
             0)
-                return lost(peer, &error, reterr);
+                return peer_lose(peer, &error, reterr);
         return 0;
 }
 
@@ -320,10 +312,10 @@ static int receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reter
 
         notify_progress();
         if (r < 0)
-                return lost(peer, &error, reterr);
+                return peer_lose(peer, &error, reterr);
         r = wire_get_reply(peer->message, verb, &error);
         if (r == -EBADMSG)
-                return lost(peer, &error, reterr);
+                return peer_lose(peer, &error, reterr);
         if (r < 0 && reterr)
                 *reterr = error;
         return r;

@@ -74,5 +74,5 @@ int peer_answer(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr);
 int peer_send(Peer *peer, int64_t timeout_usec, Error *reterr);
 int peer_receive(Peer *peer, WireVerb verb, int64_t timeout_usec, Error *reterr);
 
-/* Marks a peer that answers nonsense as lost. Returns -code. */
-int peer_lose(Peer *peer, const Error *error);
+/* Marks a peer that answers nonsense, or none, as lost; reterr gets that loss. Returns -code. */
+int peer_lose(Peer *peer, const Error *error, Error *reterr);

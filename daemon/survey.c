@@ -147,16 +147,6 @@ static int take_message(Message *message, const Policy *policy, uid_t uid, Obser
         return r < 0 ? r : wire_end(message, reterr);
 }
 
-/* A peer that tells nonsense: nothing more is asked of it. */
-static int lose(Peer *peer, const Error *error, Error *reterr)
-{
-        int r = peer_lose(peer, error);
-
-        if (reterr)
-                *reterr = peer->error;
-        return r;
-}
-
 static int ask_owner(Peers *peers, const Policy *policy, const PolicyCertificate *certificate,
                      Observation *observation, bool *seen, Error *reterr)
 {
@@ -179,12 +169,12 @@ static int ask_owner(Peers *peers, const Policy *policy, const PolicyCertificate
                         return r;
                 r = take_message(peer->message, policy, uid, observation, seen, &error);
                 if (r < 0)
-                        return lose(peer, &error, reterr);
+                        return peer_lose(peer, &error, reterr);
                 if (r == 1)
                         return 0;
         }
         error_set(&error, EBADMSG, "it told more than it has");
-        return lose(peer, &error, reterr);
+        return peer_lose(peer, &error, reterr);
 }
 
 static void survey_owner(Peers *peers, const Policy *policy, const PolicyCertificate *certificate,
