@@ -254,9 +254,6 @@ int draft_judge(const DraftInput *input, size_t index, Draft *draft, Error *rete
                 return 0;
         }
         draft->is_publishing = true;
-        draft->is_issuing = draft->due.kind == DUE_ISSUE;
-        draft->is_trusting = draft->due.kind == DUE_TRUST;
-        draft->is_retrying = draft->due.kind == DUE_RETRY;
         return 0;
 }
 

@@ -40,11 +40,8 @@ typedef struct Draft {
         /* Judged. */
         Due due;
         bool is_foreign;
-        bool is_adopting; /* foreign, with consent, and taken over now */
-        bool is_issuing;
-        bool is_trusting;   /* a new bundle with the leaf that is there */
-        bool is_retrying;   /* a refused generation is published again */
-        bool is_publishing; /* also where issuing or retrying */
+        bool is_adopting;   /* foreign, with consent, and taken over now */
+        bool is_publishing; /* what is due is done now */
         bool is_waiting;    /* due, but in back-off until retry_boot_usec */
         int64_t retry_boot_usec;
         char *obstacle; /* why nothing is done for it; NULL where nothing stands in the way */
@@ -58,6 +55,12 @@ typedef struct Draft {
 } Draft;
 
 void draft_done(Draft *draft);
+
+/* Whether the set is published in that way in this plan. */
+static inline bool draft_does(const Draft *draft, DueKind kind)
+{
+        return draft->is_publishing && draft->due.kind == kind;
+}
 
 /* Of the certificate at index: what was observed of its set, and its authority's index. */
 const ObservedSet *draft_set(const DraftInput *input, size_t index);

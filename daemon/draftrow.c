@@ -84,7 +84,7 @@ static const char *find_state(const DraftInput *input, size_t index, const Draft
                         return waiting_sentence(input, index);
                 return foreign_sentence(input, draft, set, text);
         }
-        if (!draft->is_issuing && observed_set_has_leaf(set) &&
+        if (!draft_does(draft, DUE_ISSUE) && observed_set_has_leaf(set) &&
             health_is_expired(set->leaf.not_after_usec, input->due.now_usec)) {
                 row->health = HEALTH_CRITICAL;
                 row->state = CERTIFICATE_EXPIRED;

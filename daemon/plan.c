@@ -133,14 +133,15 @@ static int add_set_steps(const Task *task, StepVerb verb, Steps *steps, Error *r
 {
         for (size_t i = 0; i < task->input->policy->n_certificates; i++) {
                 const Draft *draft = &task->drafts[i];
-                bool is_wanted =
-                        (verb == STEP_ADOPT && draft->is_adopting) ||
-                        (verb == STEP_ISSUE && draft->is_issuing) ||
-                        (verb == STEP_TRUST && draft->is_trusting) ||
-                        (verb == STEP_RETRY && draft->is_retrying) ||
-                        (verb == STEP_PUBLISH && draft->is_publishing && !draft->is_retrying) ||
-                        (verb == STEP_PRUNE &&
-                         (draft->is_issuing || draft->is_trusting || draft->is_retrying));
+                bool is_wanted = (verb == STEP_ADOPT && draft->is_adopting) ||
+                                 (verb == STEP_ISSUE && draft_does(draft, DUE_ISSUE)) ||
+                                 (verb == STEP_TRUST && draft_does(draft, DUE_TRUST)) ||
+                                 (verb == STEP_RETRY && draft_does(draft, DUE_RETRY)) ||
+                                 (verb == STEP_PUBLISH && draft->is_publishing &&
+                                  !draft_does(draft, DUE_RETRY)) ||
+                                 (verb == STEP_PRUNE &&
+                                  (draft_does(draft, DUE_ISSUE) || draft_does(draft, DUE_TRUST) ||
+                                   draft_does(draft, DUE_RETRY)));
                 int r;
 
                 if (!is_wanted)

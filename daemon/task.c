@@ -159,7 +159,8 @@ static int judge_sets(Task *task, Error *reterr)
                 r = draft_judge(&task->draft, i, draft, reterr);
                 if (r < 0)
                         return r;
-                if (draft->is_issuing && task->draft.issuers.items[a].state == ISSUER_BLANK)
+                if (draft_does(draft, DUE_ISSUE) &&
+                    task->draft.issuers.items[a].state == ISSUER_BLANK)
                         task->makes[a] = true;
         }
         return 0;
@@ -168,8 +169,8 @@ static int judge_sets(Task *task, Error *reterr)
 static bool is_issuing_client(const Task *task, const PolicyCluster *cluster)
 {
         for (size_t i = 0; i < cluster->n_as; i++)
-                if (task->drafts[set_of(task, cluster->as[i])].is_issuing ||
-                    task->drafts[set_of(task, cluster->as[i])].is_trusting)
+                if (draft_does(&task->drafts[set_of(task, cluster->as[i])], DUE_ISSUE) ||
+                    draft_does(&task->drafts[set_of(task, cluster->as[i])], DUE_TRUST))
                         return true;
         return false;
 }
@@ -189,8 +190,8 @@ static int judge_clusters(Task *task, Error *reterr)
                         .observed = &input->observation->clusters[c],
                         .set = &input->observation->sets[i],
                         .memory = &input->memory->clusters[c],
-                        .is_issuing = draft->is_issuing || draft->is_retrying,
-                        .is_trusting = draft->is_trusting,
+                        .is_issuing = draft_does(draft, DUE_ISSUE) || draft_does(draft, DUE_RETRY),
+                        .is_trusting = draft_does(draft, DUE_TRUST),
                         .is_issuing_client = is_issuing_client(task, cluster),
                         .is_foreign = draft->is_foreign,
                         .check_all = input->check_all,
