@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-int64_t prospect_renew_before(const Policy *policy, size_t index, const Evidence *evidence,
-                              const ObservedGeneration *current)
+/* How long before its end a CA is followed by the next one: as written, else a third of its own
+ * lifetime (the policy's may have been changed since), but so early that no leaf outlives it. */
+static int64_t renew_before(const Policy *policy, size_t index, const Evidence *evidence,
+                            const ObservedGeneration *current)
 {
         const PolicyAuthority *authority = &policy->authorities[index];
         int64_t lifetime = current->facts.not_after_usec - current->facts.not_before_usec -
@@ -119,8 +121,7 @@ static void find_prepare(const Prospect *prospect, ProspectStep *step)
 {
         const ProspectInput *input = prospect->input;
         size_t index = (size_t)(prospect->policy - input->policy->authorities);
-        int64_t span =
-                prospect_renew_before(input->policy, index, prospect->evidence, prospect->current);
+        int64_t span = renew_before(input->policy, index, prospect->evidence, prospect->current);
         char at[CLOCK_TEXT_MAX], before[DURATION_TEXT_MAX];
 
         step->verb = STEP_PREPARE;

@@ -71,8 +71,3 @@ void prospect_step_done(ProspectStep *step);
  * it: both are added to the CN ("CN=root G2 3f0d3aec"). Values are not escaped. */
 void prospect_add_subject(const PolicySubject *subject, const ObservedGeneration *generation,
                           Text *text);
-
-/* How long before its end a CA is followed by the next one: as written, else a third of its own
- * lifetime (the policy's may have been changed since), but so early that no leaf outlives it. */
-int64_t prospect_renew_before(const Policy *policy, size_t index, const Evidence *evidence,
-                              const ObservedGeneration *current);

@@ -45,6 +45,5 @@ int passphrase_load(Passphrase *ret, Error *reterr)
         if (r < 0)
                 return error_prefix(reterr, "the credential %s", name);
         r = take(&bytes, ret, reterr);
-        explicit_bzero(bytes.data, bytes.size);
         return r;
 }
