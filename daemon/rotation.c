@@ -85,13 +85,21 @@ static void add_next(const Report *report, size_t index, Text *text)
                 text_addf(text, " at %s", clock_format(row->next_usec, when));
 }
 
+static const int statuses[] = {
+        [ROTATION_GOING] = 1,
+        [ROTATION_DONE] = 0,
+        [ROTATION_WAITS] = 1,
+        [ROTATION_FAILED] = 2,
+};
+
 int rotation_outcome(const Report *report, size_t index, bool is_emergency, uint32_t before,
                      Text *text)
 {
         const char *name = report->policy->authorities[index].name;
         const ObservedGeneration *generation = newest(report, index);
+        RotationState state = rotation_judge(report, index, is_emergency, before);
 
-        switch (rotation_judge(report, index, is_emergency, before)) {
+        switch (state) {
         case ROTATION_DONE:
                 if (generation->phase != AUTHORITY_NEXT)
                         text_addf(text, "%s: %s signs now", name, generation->subject);
@@ -102,7 +110,7 @@ int rotation_outcome(const Report *report, size_t index, bool is_emergency, uint
                                   name, generation->subject, name);
                 add_next(report, index, text);
                 text_add(text, "\n");
-                return 0;
+                return statuses[state];
         case ROTATION_GOING:
         case ROTATION_WAITS:
                 text_addf(text, "%s: the rollover to %s is under way and waits: %s", name,
@@ -110,12 +118,12 @@ int rotation_outcome(const Report *report, size_t index, bool is_emergency, uint
                           obstacle(report, index));
                 add_next(report, index, text);
                 text_add(text, "\n");
-                return 1;
+                return statuses[state];
         case ROTATION_FAILED:
                 break;
         }
         text_addf(text, "%s: no new CA was made: %s\n", name, obstacle(report, index));
-        return 2;
+        return statuses[state];
 }
 
 int rotation_outcome_json(const Report *report, size_t index, bool is_emergency, uint32_t before,
@@ -126,12 +134,6 @@ int rotation_outcome_json(const Report *report, size_t index, bool is_emergency,
                 [ROTATION_DONE] = "done",
                 [ROTATION_WAITS] = "waiting",
                 [ROTATION_FAILED] = "failed",
-        };
-        static const int statuses[] = {
-                [ROTATION_GOING] = 1,
-                [ROTATION_DONE] = 0,
-                [ROTATION_WAITS] = 1,
-                [ROTATION_FAILED] = 2,
         };
         RotationState state = rotation_judge(report, index, is_emergency, before);
         const ObservedGeneration *generation = newest(report, index);

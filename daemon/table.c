@@ -102,14 +102,6 @@ static size_t add_ascii(Text *text, const char *string, size_t max)
         return n;
 }
 
-void table_add_clean(Text *text, const char *string)
-{
-        for (Glyph g; *(string += add_ascii(text, string, SIZE_MAX)); string += g.size) {
-                g = glyph(string);
-                add_glyph(text, string, g);
-        }
-}
-
 /* Adds the characters that fit in width columns; returns the columns used. */
 static size_t add_cut(Text *text, const char *string, size_t width)
 {

@@ -12,9 +12,6 @@ enum { TABLE_WIDTH = 80, TABLE_COLUMNS = 5 };
 /* The columns that a string takes; never fewer than a terminal needs. */
 size_t table_width(const char *string);
 
-/* Adds a string made harmless, as one line without its end. */
-void table_add_clean(Text *text, const char *string);
-
 /* Adds a paragraph: the first line indented by indent, the others by two more. A word that is
  * longer than a line is cut. "HINT:" begins a line. Ends with a newline. */
 void table_add_paragraph(Text *text, size_t indent, const char *string);
