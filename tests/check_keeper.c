@@ -223,7 +223,7 @@ static Suite *suite(void)
         tcase_add_test(c, renewals_are_taken_by_the_names_that_are_left);
         suite_add_tcase(s, c);
         tcase_add_checked_fixture(end, setup, teardown);
-        tcase_set_timeout(end, 20); /* a pass would wait 30 for its worker */
+        tcase_set_timeout(end, 8); /* a pass would wait 15 for its worker */
         tcase_add_test(end, ends_at_once_while_a_worker_is_silent);
         suite_add_tcase(s, end);
         return s;
