@@ -75,6 +75,17 @@ def drop_in(unit, text):
     systemctl("daemon-reload")
 
 
+def processes(file="comm"):
+    """Our programs that run: pid, name, and what a file of /proc says of it."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            name, text = (folder / "comm").read_text().strip(), (folder / file).read_text()
+        except OSError:  # it has ended
+            continue
+        if name.startswith("pgcertd"):
+            yield int(folder.name), name, text
+
+
 def as_user(user, *command, **more):
     return run("runuser", "-u", user, "--", *command, **more)
 

@@ -6,21 +6,9 @@ import time
 
 import machine
 from harness import wait_until
-from machine import policy, run, show, systemctl, write_policy
+from machine import policy, processes, run, show, systemctl, write_policy
 
 IDLE_SEC = 60
-
-
-def processes():
-    found = {}
-    for folder in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            name = (folder / "comm").read_text().strip()
-            if name.startswith("pgcertd"):
-                found[int(folder.name)] = name
-        except OSError:
-            pass
-    return found
 
 
 def switches(pid):
@@ -48,8 +36,8 @@ class Costs(machine.Machine):
             before = time.monotonic()
             run("pgcertctl", "check")
             passes.append((time.monotonic() - before) * 1000)
-        wait_until(lambda: list(processes().values()) == ["pgcertd"], "the others have ended")
-        pid = next(iter(processes()))
+        wait_until(lambda: [name for _, name, _ in processes()] == ["pgcertd"], "the others have ended")
+        pid, _, _ = next(processes())
         memory = int(re.search(r"(?m)^Pss:\s+(\d+)",
                                pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text()).group(1))
         before = switches(pid)

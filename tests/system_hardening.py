@@ -106,14 +106,10 @@ class Hardening(machine.Machine):
         seen = {}
 
         def all_seen():
-            for status in pathlib.Path("/proc").glob("[0-9]*/status"):
-                try:
-                    text = dict(line.split(":\t", 1) for line in status.read_text().splitlines()
-                                if ":\t" in line)
-                except OSError:
-                    continue
-                if text["Name"].startswith("pgcertd") and "test" not in text["Name"]:
-                    seen.setdefault((text["Name"], text["Uid"]), set()).update(
+            for _, name, status in machine.processes("status"):
+                text = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+                if "test" not in name:
+                    seen.setdefault((name, text["Uid"]), set()).update(
                         int(text[name], 16) for name in text if name.startswith("Cap"))
             return {name for name, _ in seen} >= {"pgcertd", "pgcertd-worker", "pgcertd-signer"}
 

@@ -96,14 +96,8 @@ class Journal(machine.Machine):
         seen = {}
 
         def all_seen():
-            for folder in pathlib.Path("/proc").glob("[0-9]*"):
-                try:
-                    name = (folder / "comm").read_text().strip()
-                    if name.startswith("pgcertd"):
-                        limits = (folder / "limits").read_text()
-                        seen[name] = re.search(r"Max core file size +(\d+) +(\d+)", limits).groups()
-                except OSError:
-                    pass
+            for _, name, limits in machine.processes("limits"):
+                seen[name] = re.search(r"Max core file size +(\d+) +(\d+)", limits).groups()
             return len(seen) >= 3
 
         wait_until(all_seen, "all three programs run")
