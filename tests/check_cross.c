@@ -2,18 +2,13 @@
  * openssl as the judge of what a rollover makes: cross-certificates, and each reader against each
  * chain. What is asked of readers is X.509 alone; PostgreSQL and drivers are asked elsewhere.
  */
-#include "tests/signing.h"
+#include "tests/turning.h"
 
 static const char *const groups[] = {"P-256", "P-384", "2048 bit", "3072 bit", "4096 bit"};
 
 static void expect(const char *text)
 {
         ck_assert_msg(strstr(judge_output, text) != NULL, "no \"%s\" in:\n%s", text, judge_output);
-}
-
-static void expect_done(int r)
-{
-        ck_assert_msg(r == 1, "%d: %s", r, error.text);
 }
 
 /* old-server.pem and old-app.pem of generation 1; then new-*.pem of generation 2, made of another

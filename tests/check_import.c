@@ -1,7 +1,7 @@
 /*
  * Foreign CAs: taken over with their keys, and trusted from files.
  */
-#include "tests/signing.h"
+#include "tests/turning.h"
 
 /* As a well-known tutorial makes it: RSA, CN=root, 100 years, no digitalSignature. */
 #define TUTORIAL                                                                                   \
@@ -11,20 +11,9 @@
         "subjectKeyIdentifier=hash\\nauthorityKeyIdentifier=keyid\\n' >cnf; "
 #define CERTIFY " -sha256 -days 36500 -config cnf -key old.key -out old.crt"
 
-static void expect_done(int r)
-{
-        ck_assert_msg(r == 1, "%d: %s", r, error.text);
-}
-
 static void run(const char *command)
 {
         ck_assert_msg(judge_run("%s", command) == 0, "%s: %s", command, judge_output);
-}
-
-static void observe(ObservedAuthority *ret)
-{
-        authority_done(ret);
-        ck_assert_msg(statement_make(&ca, policy_ca, now, ret, &error) == 0, "%s", error.text);
 }
 
 /* As a reader that has the foreign CA alone. Strict where that one has identifiers. */

@@ -6,51 +6,34 @@
 
 #define SERVER "issue server, publish server, load main, prove main, prune server"
 
-static ObservedGeneration *current(World *world)
-{
-        return world_phase(world, 0, AUTHORITY_CURRENT);
-}
-
-static void ask(World *world)
-{
-        world->memory->authorities[0].is_rotate_requested = true;
-}
-
-static PolicyAttribute other[] = {{.type = (char[]){"CN"}, .value = (char[]){"other"}}};
-
-static void want_subject(World *world)
-{
-        world->policy.authorities[0].subject = (PolicySubject){.items = other, .n = 1};
-}
-
 static void have_subject(World *world)
 {
-        want_subject(world);
-        free(current(world)->subject);
-        current(world)->subject = strdup("CN=other G1 ca000000");
+        story_want_subject(world);
+        free(story_current(world)->subject);
+        story_current(world)->subject = strdup("CN=other G1 ca000000");
 }
 
 static void want_key(World *world)
 {
-        current(world)->key_type = 1 + KEY_ECDSA_P256;
+        story_current(world)->key_type = 1 + KEY_ECDSA_P256;
         world->policy.authorities[0].key = KEY_RSA_3072;
 }
 
 static void have_key(World *world)
 {
         want_key(world);
-        current(world)->key_type = 1 + KEY_RSA_3072;
+        story_current(world)->key_type = 1 + KEY_RSA_3072;
 }
 
 static void not_tell_key(World *world)
 {
         want_key(world);
-        current(world)->key_type = 0;
+        story_current(world)->key_type = 0;
 }
 
 static void import(World *world)
 {
-        current(world)->is_imported = true;
+        story_current(world)->is_imported = true;
 }
 
 static void import_and_be_foreign(World *world)
@@ -61,7 +44,7 @@ static void import_and_be_foreign(World *world)
 
 static void go_before(World *world)
 {
-        story_go_to(world, current(world)->facts.not_after_usec - YEAR - 1);
+        story_go_to(world, story_current(world)->facts.not_after_usec - YEAR - 1);
         for (size_t i = 0; i < 2; i++)
                 world_publish(world, i, false);
         world_serve(world, 0);
@@ -78,8 +61,8 @@ static const struct {
         void (*change)(World *world);
         const char *reason; /* NULL: nothing is prepared */
 } causes[] = {
-        {"asked for", ask, "a rollover was asked for"},
-        {"subject", want_subject, "another subject than that of CN=root G1"},
+        {"asked for", story_ask, "a rollover was asked for"},
+        {"subject", story_want_subject, "another subject than that of CN=root G1"},
         {"same subject", have_subject, NULL},
         {"key", want_key, "a key of type rsa-3072"},
         {"same key", have_key, NULL},
@@ -112,9 +95,9 @@ START_TEST(goes_by_the_lifetime_of_the_ca_that_is_there)
         story_begin(&world);
         world.policy.authorities[0].has_renew_before = false;
         world.policy.authorities[0].lifetime_usec = 50 * YEAR;
-        end = current(&world)->facts.not_after_usec;
+        end = story_current(&world)->facts.not_after_usec;
         story_expect_next(&world, STEP_PREPARE, end - 5 * YEAR / 3, NULL);
-        current(&world)->facts.not_after_usec = world.now + 90 * DAY;
+        story_current(&world)->facts.not_after_usec = world.now + 90 * DAY;
         story_expect_next(&world, STEP_PREPARE, world.now + 90 * DAY - needed, NULL);
 }
 END_TEST
@@ -159,7 +142,7 @@ START_TEST(announces_once_every_set_on_disk_holds_it)
         _cleanup_(world_done) World world;
 
         story_begin(&world);
-        ask(&world);
+        story_ask(&world);
         story_expect_steps(&world, "prepare main");
         holders[_i].change(&world);
         story_expect_steps(&world, SERVER);
@@ -255,7 +238,7 @@ START_TEST(activates_once_every_server_was_proved)
 
         story_begin(&world);
         story_announce(&world);
-        end = current(&world)->facts.not_after_usec;
+        end = story_current(&world)->facts.not_after_usec;
         story_go_to(&world, world.now + 7 * DAY);
         servers[_i].change(&world);
         plan = world_plan(&world);
@@ -288,7 +271,7 @@ START_TEST(waits_for_distribute_until_the_last_call)
         int64_t end, last;
 
         story_begin(&world);
-        end = current(&world)->facts.not_after_usec;
+        end = story_current(&world)->facts.not_after_usec;
         last = end - 7 * DAY - world.policy.backdate_usec;
         story_go_to(&world, end - 9 * DAY);
         for (size_t i = 0; i < 2; i++)

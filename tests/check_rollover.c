@@ -62,23 +62,6 @@ START_TEST(goes_from_one_ca_to_the_next)
 }
 END_TEST
 
-static ObservedGeneration *current(World *world)
-{
-        return world_phase(world, 0, AUTHORITY_CURRENT);
-}
-
-static void ask(World *world)
-{
-        world->memory->authorities[0].is_rotate_requested = true;
-}
-
-static PolicyAttribute other[] = {{.type = (char[]){"CN"}, .value = (char[]){"other"}}};
-
-static void want_subject(World *world)
-{
-        world->policy.authorities[0].subject = (PolicySubject){.items = other, .n = 1};
-}
-
 START_TEST(answers_a_second_request)
 {
         _cleanup_(world_done) World world;
@@ -94,7 +77,7 @@ START_TEST(answers_a_second_request)
         ck_assert(!rollover_may_rotate(&world.policy, world.observation, 0, &announced));
         ck_assert_ptr_nonnull(strstr(text_content(&announced), "was announced at"));
         /* And one that is asked for all the same makes no third. */
-        ask(&world);
+        story_ask(&world);
         world_trust(&world, 0);
         world_trust(&world, 1);
         story_expect_steps(&world, "");
@@ -110,7 +93,7 @@ START_TEST(waits_out_a_failure_and_tells_it)
         _cleanup_(plan_freep) Plan *plan = NULL;
 
         story_begin(&world);
-        want_subject(&world);
+        story_want_subject(&world);
         attempt_failed(&world.memory->authorities[0].attempt, &world.policy, world.boot, 0,
                        "no space on the signer's disk");
         story_expect_steps(&world, "");
@@ -118,7 +101,7 @@ START_TEST(waits_out_a_failure_and_tells_it)
         plan = world_plan(&world);
         ck_assert_int_eq(plan->next_boot_usec, world.boot + 5 * SECOND);
         ck_assert_str_eq(plan->next_what, "retry main");
-        ask(&world);
+        story_ask(&world);
         story_expect_reason(&world, STEP_PREPARE, "asked for");
         world.memory->authorities[0].is_rotate_requested = false;
         world.boot += 5 * SECOND;
@@ -138,7 +121,7 @@ START_TEST(recovers_from_a_ca_that_has_expired)
         _cleanup_(world_done) World world;
 
         story_begin(&world);
-        story_go_to(&world, current(&world)->facts.not_after_usec + DAY);
+        story_go_to(&world, story_current(&world)->facts.not_after_usec + DAY);
         story_expect_health(&world, HEALTH_CRITICAL, "expired at 2031-01-01T06:00:00Z");
         story_expect_steps(&world, "prepare main");
         story_expect_reason(&world, STEP_ACTIVATE, "last call");
@@ -178,13 +161,13 @@ START_TEST(leaves_wait_for_a_ca_with_little_left)
         int64_t end;
 
         story_begin(&world);
-        end = current(&world)->facts.not_after_usec = world.now + 20 * DAY;
+        end = story_current(&world)->facts.not_after_usec = world.now + 20 * DAY;
         for (size_t i = 0; i < 2; i++)
                 world_publish(&world, i, false);
         world_serve(&world, 0);
         ck_assert_int_eq(world.observation->sets[0].leaf.not_after_usec, end);
         story_live_until(&world, end - 5 * DAY);
-        ck_assert_uint_eq(current(&world)->number, 2);
+        ck_assert_uint_eq(story_current(&world)->number, 2);
         ck_assert_uint_eq(story_issuer(&world, 0), 2);
         ck_assert_uint_eq(story_issuer(&world, 1), 2);
         ck_assert_int_gt(world.observation->sets[1].leaf.not_after_usec, end);

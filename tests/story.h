@@ -27,6 +27,24 @@ static inline uint32_t story_issuer(const World *world, size_t set)
         return world->observation->sets[set].leaf.issuer_key_id[8] + 1U;
 }
 
+static inline ObservedGeneration *story_current(World *world)
+{
+        return world_phase(world, 0, AUTHORITY_CURRENT);
+}
+
+static inline void story_ask(World *world)
+{
+        world->memory->authorities[0].is_rotate_requested = true;
+}
+
+static inline void story_want_subject(World *world)
+{
+        static char type[] = "CN", value[] = "other";
+        static PolicyAttribute other[] = {{.type = type, .value = value}};
+
+        world->policy.authorities[0].subject = (PolicySubject){.items = other, .n = 1};
+}
+
 /* The plan is as told, and is carried out. */
 static inline void story_expect_steps(World *world, const char *expected)
 {
