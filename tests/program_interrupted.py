@@ -151,11 +151,14 @@ class Interrupted(Scene):
 
     def test_asked_for_once_more(self):
         self.started(distribute="5s")
+        reloads = self.cluster.reloads()
         first = self.daemon.ctl("rotate", "main")
         second = self.daemon.ctl("rotate", "main")
         self.assertIn("under way", second.stdout)
         self.assertEqual(first.returncode, second.returncode)
         self.assertEqual(len(history(self.daemon, "ca-prepared")), 1)
+        wait_until(lambda: self.has("ca-announced"), "both are trusted")
+        self.assertEqual(self.cluster.reloads(), reloads + 1, "one for all that it changed")
         wait_until(lambda: self.has("ca-activated"), "it goes on")
         self.assertEqual(self.daemon.log().count("is going to sign from"), 1, "told once, ahead")
         self.assertEqual(len(history(self.daemon, "ca-prepared")), 1)
